@@ -1,0 +1,144 @@
+import { Client, type QueryResult, type QueryResultRow } from "pg";
+
+/** One statement of a flight. A named one is prepared once on each connection. */
+export interface Statement {
+  readonly name?: string;
+  readonly text: string;
+  readonly values?: readonly unknown[];
+}
+
+export interface ConnectionOptions {
+  readonly url: string;
+  /** Shown in pg_stat_activity. */
+  readonly applicationName: string;
+  /** Postgres ends a statement that runs longer. Default 5,000. */
+  readonly statementTimeoutMs?: number;
+  /** Postgres ends a wait for a lock that takes longer. Default 2,000. */
+  readonly lockTimeoutMs?: number;
+  /** Postgres ends the session when it sits in a transaction for longer: a stopped instance lets go. Default 1,000. */
+  readonly idleInTransactionTimeoutMs?: number;
+  /** How long connecting may take. Default 5,000. */
+  readonly connectTimeoutMs?: number;
+  /** How long an answer may take before the connection is given up. Default 15,000. */
+  readonly answerTimeoutMs?: number;
+}
+
+/** The connection broke, or was not there: whether the last statements took effect is not known. */
+export class ConnectionLost extends Error {
+  constructor(cause: unknown) {
+    super(`connection to the database lost: ${cause instanceof Error ? cause.message : String(cause)}`, { cause });
+    this.name = "ConnectionLost";
+  }
+}
+
+/**
+ * One connection on which statements are sent in flights: all at once, without waiting for the answers between them. It
+ * connects when it is first used and again after it broke. One flight at a time is in the air.
+ */
+export class Connection {
+  readonly #options: ConnectionOptions;
+  #client: Client | undefined;
+
+  constructor(options: ConnectionOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * Sends the statements together and waits for all answers. Rejects with the first statement's error (a pg DatabaseError)
+   * after all answers have come, so the connection is ready for the next flight; or with ConnectionLost.
+   */
+  async flight(statements: readonly Statement[]): Promise<QueryResult[]> {
+    const client = this.#client ?? (await this.#connect());
+    const socket = streamOf(client);
+    socket.cork(); // one packet instead of one a statement
+    const sent = statements.map((s) =>
+      client.query<QueryResultRow>({ ...(s.name ? { name: s.name } : {}), text: s.text, values: [...(s.values ?? [])] }),
+    );
+    socket.uncork();
+    const settled = await this.#withDeadline(client, Promise.allSettled(sent));
+    const results: QueryResult[] = [];
+    for (const outcome of settled) {
+      if (outcome.status === "rejected") throw this.#classify(client, outcome.reason);
+      results.push(outcome.value);
+    }
+    return results;
+  }
+
+  /** Gives the connection up; the next flight makes a new one. Postgres rolls back what was open. */
+  discard(): void {
+    const client = this.#client;
+    this.#client = undefined;
+    if (client) streamOf(client).destroy();
+  }
+
+  async close(): Promise<void> {
+    const client = this.#client;
+    this.#client = undefined;
+    await client?.end();
+  }
+
+  async #connect(): Promise<Client> {
+    const o = this.#options;
+    const client = new Client({
+      connectionString: o.url,
+      application_name: o.applicationName,
+      pipeline: true,
+      statement_timeout: o.statementTimeoutMs ?? 5_000,
+      lock_timeout: o.lockTimeoutMs ?? 2_000,
+      idle_in_transaction_session_timeout: o.idleInTransactionTimeoutMs ?? 1_000,
+      connectionTimeoutMillis: o.connectTimeoutMs ?? 5_000,
+      keepAlive: true,
+    });
+    client.on("error", () => this.#drop(client)); // the flight in the air, if any, is told by its own rejections
+    client.on("end", () => this.#drop(client));
+    try {
+      await client.connect();
+    } catch (error) {
+      throw new ConnectionLost(error);
+    }
+    this.#client = client;
+    return client;
+  }
+
+  #drop(client: Client): void {
+    if (this.#client === client) this.#client = undefined;
+  }
+
+  /** An error with an SQLSTATE is the statement's own, unless the server ended the session with it (class 57P, 08). */
+  #classify(client: Client, error: unknown): unknown {
+    const state = sqlState(error);
+    if (state !== undefined && !state.startsWith("08") && !state.startsWith("57P") && !state.startsWith("25P03")) {
+      return error;
+    }
+    this.#drop(client);
+    streamOf(client).destroy();
+    return new ConnectionLost(error);
+  }
+
+  async #withDeadline<T>(client: Client, answers: Promise<T>): Promise<T> {
+    const limit = this.#options.answerTimeoutMs ?? 15_000;
+    const timer = setTimeout(() => streamOf(client).destroy(), limit); // the answers reject when the socket closes
+    try {
+      return await answers;
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+}
+
+/** The SQLSTATE of an error that Postgres answered; undefined: it is not one. */
+export function sqlState(error: unknown): string | undefined {
+  const code = error instanceof Error && "code" in error ? error.code : undefined;
+  return typeof code === "string" && /^[0-9A-Z]{5}$/.test(code) && !code.startsWith("E") ? code : undefined;
+}
+
+interface Socket {
+  cork(): void;
+  uncork(): void;
+  destroy(): void;
+}
+
+// pg's types leave the connection out; it is a documented property of Client all the same.
+function streamOf(client: Client): Socket {
+  return (client as unknown as { connection: { stream: Socket } }).connection.stream;
+}

@@ -1,0 +1,45 @@
+import { randomBytes } from "node:crypto";
+import { openOrm } from "./orm.ts";
+
+// One migrating process at a time; the number only has to be ours.
+const MIGRATION_LOCK = 0x1ead11e;
+
+export interface MigrateOptions {
+  /** Told before each migration runs, with its name and how many there are. */
+  readonly onMigration?: (name: string, index: number, count: number) => void;
+  /** A login role that instances use: it is made a member of `leadline_app`. It must exist. */
+  readonly appRole?: string;
+}
+
+/**
+ * Brings a database to this release's schema, as its owner. Safe to run again and beside another one.
+ * @returns the names of the migrations that ran, oldest first
+ */
+export async function migrate(ownerUrl: string, options: MigrateOptions = {}): Promise<string[]> {
+  const orm = await openOrm(ownerUrl, { poolMax: 2, statementTimeoutMs: 0 });
+  try {
+    const lock = orm.em.fork();
+    return await lock.transactional(async (em) => {
+      await em.execute("select pg_advisory_xact_lock(?)", [MIGRATION_LOCK]);
+      const pending = await orm.migrator.getPending();
+      const ran: string[] = [];
+      for (const [index, { name }] of pending.entries()) {
+        options.onMigration?.(name, index, pending.length);
+        await orm.migrator.up({ to: name });
+        ran.push(name);
+      }
+      await em.execute("insert into deployment (name, value) values ('secret', ?) on conflict do nothing", [
+        randomBytes(32),
+      ]);
+      if (options.appRole) await em.execute(`grant leadline_app to ${quoteIdentifier(options.appRole)}`);
+      await em.execute("grant select on migration to leadline_app");
+      return ran;
+    });
+  } finally {
+    await orm.close(true);
+  }
+}
+
+function quoteIdentifier(name: string): string {
+  return `"${name.replaceAll('"', '""')}"`;
+}

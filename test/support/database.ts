@@ -1,0 +1,50 @@
+import { randomBytes } from "node:crypto";
+import { Client } from "pg";
+import { inject } from "vitest";
+import { APP_LOGIN, databaseUrl, TEMPLATE } from "./prepare-server.ts";
+
+/** A migrated, empty database of a test's own. */
+export interface TestDatabase extends AsyncDisposable {
+  /** As instances connect: a role that owns nothing. */
+  readonly appUrl: string;
+  /** As migrations connect: the owner. */
+  readonly ownerUrl: string;
+  /** Runs SQL as the superuser, who sees every row. */
+  sql<T = Record<string, unknown>>(text: string, values?: unknown[]): Promise<T[]>;
+}
+
+/** Makes a database by copying the template; it is dropped, with whoever is still connected, on disposal. */
+export async function createTestDatabase(superuserUrl = inject("postgresUrl")): Promise<TestDatabase> {
+  const name = `test_${randomBytes(6).toString("hex")}`;
+  await run(superuserUrl, `create database ${name} template ${TEMPLATE}`);
+  const ownerUrl = databaseUrl(superuserUrl, name);
+  return {
+    appUrl: databaseUrl(superuserUrl, name, APP_LOGIN),
+    ownerUrl,
+    sql: (text, values) => run(ownerUrl, text, values),
+    [Symbol.asyncDispose]: async () => {
+      await run(superuserUrl, `drop database ${name} with (force)`);
+    },
+  };
+}
+
+/** Makes a tenant with its journal in a test database. */
+export async function createTenant(database: TestDatabase, id: string, tier = 3): Promise<void> {
+  await database.sql("insert into tenant (id, name, tier, created_at) values ($1, $1, $2, now())", [id, tier]);
+  await database.sql(
+    `insert into journal_head (tenant_id, journal_id, revision, event_id, recorded_at)
+     values ($1, $2, 0, $2, now())`,
+    [id, `${id.replaceAll(/[^0-9a-z]/g, "0")}0000000000000`.slice(0, 13)],
+  );
+}
+
+async function run<T>(url: string, text: string, values?: unknown[]): Promise<T[]> {
+  const client = new Client({ connectionString: url });
+  await client.connect();
+  try {
+    const result = await client.query(text, values);
+    return result.rows as T[];
+  } finally {
+    await client.end();
+  }
+}
