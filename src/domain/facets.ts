@@ -1,0 +1,82 @@
+import { create } from "@bufbuild/protobuf";
+import type { Booking } from "../../gen/leadline/v1/booking_pb.ts";
+import { type Facets, FacetsSchema } from "../../gen/leadline/v1/event_pb.ts";
+import type { Order } from "../../gen/leadline/v1/order_pb.ts";
+import { type Reference, ReferenceSchema } from "../../gen/leadline/v1/place_pb.ts";
+import { type Subject, SubjectKind } from "./subject.ts";
+
+/** The fields of a subject that filters ask for. Shares its arrays with the subject. */
+export function facetsOf(subject: Subject): Facets {
+  return subject.kind === SubjectKind.ORDER ? facetsOfOrder(subject.order) : facetsOfBooking(subject.booking);
+}
+
+export function facetsOfOrder(order: Order): Facets {
+  return create(FacetsSchema, {
+    status: order.status,
+    phase: order.phase,
+    carriers: order.carriers,
+    bookingIds: order.bookingIds,
+    references: order.references,
+  });
+}
+
+/** A booking's own references stand among the others: `CBR` for the request, `BKG` for the booking. */
+export function facetsOfBooking(booking: Booking): Facets {
+  return create(FacetsSchema, {
+    carriers: [booking.carrier],
+    references: bookingReferences(booking),
+    state: booking.state,
+    space: booking.space,
+    orderIds: booking.orderIds,
+  });
+}
+
+function bookingReferences(booking: Booking): Reference[] {
+  const own: Reference[] = [];
+  if (booking.requestReference) own.push(create(ReferenceSchema, { type: "CBR", value: booking.requestReference }));
+  if (booking.bookingReference) own.push(create(ReferenceSchema, { type: "BKG", value: booking.bookingReference }));
+  return own.length > 0 ? [...own, ...booking.references] : booking.references;
+}
+
+/** Whether filters see the same in both. */
+export function sameFacets(a: Facets, b: Facets): boolean {
+  return (
+    a.status === b.status &&
+    a.phase === b.phase &&
+    a.state === b.state &&
+    a.space === b.space &&
+    sameList(a.carriers, b.carriers) &&
+    sameList(a.bookingIds, b.bookingIds) &&
+    sameList(a.orderIds, b.orderIds) &&
+    sameReferences(a.references, b.references)
+  );
+}
+
+function sameList(a: readonly string[], b: readonly string[]): boolean {
+  return a === b || (a.length === b.length && a.every((value, i) => value === b[i]));
+}
+
+function sameReferences(a: readonly Reference[], b: readonly Reference[]): boolean {
+  if (a === b) return true;
+  return a.length === b.length && a.every((r, i) => r.type === b[i]?.type && r.value === b[i]?.value);
+}
+
+/**
+ * What a subject can be found by, beside its id: references, and equipment under `EQ`; and under reserved types that no
+ * reference can have, `@CARRIER`, `@BOOKING` and `@ORDER`.
+ */
+export function lookupKeys(subject: Subject): ReadonlySet<string> {
+  const facets = facetsOf(subject);
+  const keys = new Set<string>();
+  for (const r of facets.references) keys.add(lookupKey(r.type, r.value));
+  for (const unit of subject.details.units) keys.add(lookupKey("EQ", unit.id));
+  for (const carrier of facets.carriers) keys.add(lookupKey("@CARRIER", carrier));
+  for (const id of facets.bookingIds) keys.add(lookupKey("@BOOKING", id));
+  for (const id of facets.orderIds) keys.add(lookupKey("@ORDER", id));
+  return keys;
+}
+
+/** Types contain no colon, so the key splits at its first one. */
+export function lookupKey(type: string, value: string): string {
+  return `${type}:${value}`;
+}

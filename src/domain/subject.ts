@@ -1,0 +1,74 @@
+import type { Timestamp } from "@bufbuild/protobuf/wkt";
+import type { Booking, BookingDetails } from "../../gen/leadline/v1/booking_pb.ts";
+import type { Event } from "../../gen/leadline/v1/event_pb.ts";
+import type { Order, OrderDetails } from "../../gen/leadline/v1/order_pb.ts";
+
+/** What an event is about. The numbers are stored. */
+export const SubjectKind = { ORDER: 1, BOOKING: 2 } as const;
+export type SubjectKind = (typeof SubjectKind)[keyof typeof SubjectKind];
+
+export interface SubjectRef {
+  readonly kind: SubjectKind;
+  readonly id: string;
+}
+
+/** An order as it is kept: the compact form that events carry, and the details beside it. */
+export interface OrderSubject {
+  readonly kind: typeof SubjectKind.ORDER;
+  readonly order: Order;
+  readonly details: OrderDetails;
+}
+
+/** A booking as it is kept. */
+export interface BookingSubject {
+  readonly kind: typeof SubjectKind.BOOKING;
+  readonly booking: Booking;
+  readonly details: BookingDetails;
+}
+
+export type Subject = OrderSubject | BookingSubject;
+
+/** What one event changes: the set part of `Event.change`. */
+export type Change = Exclude<Event["change"], { case: undefined }>;
+
+/** A change that was decided and is not recorded yet. */
+export interface Draft {
+  readonly ref: SubjectRef;
+  readonly change: Change;
+}
+
+/** What recording adds to a draft. */
+export interface Recorded {
+  /** The subject's version after it: 1 for the first event. */
+  readonly version: bigint;
+  readonly recordedAt: Timestamp;
+}
+
+/** The subjects of a command before it. Throws when asked for one that the command did not name. */
+export type Load = (ref: SubjectRef) => Subject | undefined;
+
+/** The subjects of a command after it, for its answer. */
+export interface After {
+  subject(ref: SubjectRef): Subject;
+  /** The position of the subject's last event. */
+  position(ref: SubjectRef): string;
+}
+
+/**
+ * What was decided: the drafts in order (none: nothing changes) and how the answer is made once they are recorded, or the
+ * further subjects that have to be loaded first. A refusal is thrown as a Refusal.
+ */
+export type Decision<A> =
+  | { readonly drafts: readonly Draft[]; readonly answer: (after: After) => A }
+  | { readonly needs: readonly SubjectRef[] };
+
+/** Decides, purely: no I/O, no clock, no ids drawn. `now` is the database's time under the tenant's lock. */
+export type Decide<A> = (load: Load, now: Timestamp) => Decision<A>;
+
+export function orderRef(id: string): SubjectRef {
+  return { kind: SubjectKind.ORDER, id };
+}
+
+export function bookingRef(id: string): SubjectRef {
+  return { kind: SubjectKind.BOOKING, id };
+}

@@ -1,0 +1,289 @@
+import { create, type DescMessage, fromBinary, type MessageShape, toBinary } from "@bufbuild/protobuf";
+import { type Timestamp, TimestampSchema } from "@bufbuild/protobuf/wkt";
+import { ErrorReason } from "../../gen/leadline/v1/error_pb.ts";
+import { EventSchema } from "../../gen/leadline/v1/event_pb.ts";
+import { evolve } from "../domain/evolve.ts";
+import { facetsOf, lookupKeys, sameFacets } from "../domain/facets.ts";
+import { Refusal } from "../domain/refusal.ts";
+import { type Draft, type Subject, SubjectKind, type SubjectRef } from "../domain/subject.ts";
+import { storedEncoding } from "../wire/event-view.ts";
+import { staffPosition } from "../wire/position.ts";
+import { decodeSubject, encodeSubject, encodeSummary } from "../wire/subject-row.ts";
+import { BatchWrites } from "./batch-writes.ts";
+import type { Pending } from "./command-queue.ts";
+import type { Command, Extension, Place, StoredEvent, SubjectRow } from "./journal.ts";
+
+/** The shape of the events that this release writes. */
+const EVENT_SHAPE = 1;
+
+/** A journal's head under its lock. */
+export interface LockedHead extends Place {
+  readonly recordedUs: bigint;
+}
+
+/** An answer that was given to a request before. */
+export interface KnownRequest {
+  readonly hash: Uint8Array;
+  readonly answer: Uint8Array;
+}
+
+/** A subject as the batch has it: as loaded, with the batch's own events applied. */
+interface Working {
+  readonly row: SubjectRow | undefined;
+  subject: Subject | undefined;
+  version: bigint;
+  place: Place | undefined;
+  summary: Uint8Array | undefined;
+}
+
+/** What is done when the batch has been committed. */
+export interface Verdict {
+  readonly pending: Pending;
+  readonly outcome: { readonly answer: MessageShape<DescMessage> } | { readonly error: unknown };
+}
+
+/**
+ * The decisions of one transaction: commands in, rows and answers out. It holds what was read under the locks and does no
+ * I/O. A command that is refused, or whose decision throws, leaves no trace and fails alone.
+ */
+export class Batch {
+  readonly verdicts: Verdict[] = [];
+  readonly #heads: Map<string, { first: Place; place: Place; now: Timestamp; nowUs: bigint; events: StoredEvent[] }>;
+  readonly #subjects = new Map<string, Working>();
+  readonly #requests: Map<string, KnownRequest>;
+  readonly #writes = new BatchWrites();
+  readonly #drawId: () => string;
+
+  /**
+   * @param nowUs the database's clock, microseconds since the epoch
+   * @param requests by `requestMapKey`
+   * @param drawId draws ids of 13 characters
+   */
+  constructor(
+    heads: ReadonlyMap<string, LockedHead>,
+    nowUs: bigint,
+    requests: Map<string, KnownRequest>,
+    drawId: () => string,
+  ) {
+    this.#requests = requests;
+    this.#drawId = drawId;
+    this.#heads = new Map();
+    for (const [tenant, head] of heads) {
+      const us = head.recordedUs > nowUs ? head.recordedUs : nowUs; // recorded time never decreases along a journal
+      const first = { revision: head.revision, eventId: head.eventId };
+      this.#heads.set(tenant, { first, place: first, now: toTimestamp(us), nowUs: us, events: [] });
+    }
+  }
+
+  /** Takes in what was read: the rows that exist of the subjects that were asked for. */
+  load(tenant: string, asked: readonly SubjectRef[], rows: ReadonlyMap<string, SubjectRow>): void {
+    for (const ref of asked) {
+      const key = subjectMapKey(tenant, ref);
+      if (this.#subjects.has(key)) continue;
+      const row = rows.get(key);
+      this.#subjects.set(key, {
+        row,
+        subject: undefined,
+        version: row?.version ?? 0n,
+        place: row && { revision: row.changedRevision, eventId: row.changedEventId },
+        summary: undefined,
+      });
+    }
+  }
+
+  /** Decides one command. Returns the subjects that have to be loaded first, if any; then it is to be called again. */
+  decide(pending: Pending): readonly SubjectRef[] {
+    const { command } = pending;
+    try {
+      const repeated = this.#repeated(command);
+      if (repeated) {
+        this.verdicts.push({ pending, outcome: { answer: repeated } });
+        return [];
+      }
+      const missing = command.subjects.filter((ref) => !this.#subjects.has(subjectMapKey(command.tenant, ref)));
+      if (missing.length > 0) return missing;
+      const decision = command.decide((ref) => this.#current(command.tenant, ref), this.#head(command.tenant).now);
+      if ("needs" in decision) {
+        const needs = decision.needs.filter((ref) => !this.#subjects.has(subjectMapKey(command.tenant, ref)));
+        if (needs.length > 0) return needs;
+        throw new Error("a decision needs subjects that it has been given");
+      }
+      const answer = this.#apply(command, decision.drafts, decision.answer);
+      this.verdicts.push({ pending, outcome: { answer } });
+    } catch (error) {
+      this.verdicts.push({ pending, outcome: { error } });
+    }
+    return [];
+  }
+
+  /** Whether there is nothing to write: all commands were refused, repeated, or changed nothing. */
+  get isEmpty(): boolean {
+    return this.#writes.isEmpty;
+  }
+
+  /** The statements that write the batch, to be followed by COMMIT. */
+  statements() {
+    for (const [key, working] of this.#subjects) {
+      if (working.summary === undefined || working.subject === undefined || working.place === undefined) continue;
+      const tenant = key.slice(0, key.indexOf("\0"));
+      const before = decodeRow(working.row);
+      const keys = { before: before ? lookupKeys(before) : NO_KEYS, after: lookupKeys(working.subject) };
+      this.#writes.subject(tenant, {
+        row: working.row,
+        subject: working.subject,
+        version: working.version,
+        place: working.place,
+        bytes: encodeSubject(working.subject, working.summary),
+        gone: difference(keys.before, keys.after),
+        added: difference(keys.after, keys.before),
+      });
+    }
+    for (const [tenant, head] of this.#heads) {
+      if (head.events.length > 0) this.#writes.head(tenant, head.place, head.nowUs);
+    }
+    return this.#writes.statements();
+  }
+
+  /** What the batch adds to the journals. */
+  extensions(): Extension[] {
+    return [...this.#heads]
+      .filter(([, head]) => head.events.length > 0)
+      .map(([tenant, head]) => ({ tenant, previous: head.first, events: head.events }));
+  }
+
+  #repeated(command: Command<DescMessage>): MessageShape<DescMessage> | undefined {
+    if (!command.request) return undefined;
+    const known = this.#requests.get(requestMapKey(command.tenant, command.request.key));
+    if (!known) return undefined;
+    if (Buffer.compare(known.hash, command.request.hash) === 0) return fromBinary(command.answer, known.answer);
+    throw new Refusal(
+      ErrorReason.REQUEST_ID_REUSED,
+      "the request id was used before with another request; draw a new id for a new request",
+    );
+  }
+
+  #apply(
+    command: Command<DescMessage>,
+    drafts: readonly Draft[],
+    answerOf: (after: { subject(ref: SubjectRef): Subject; position(ref: SubjectRef): string }) => MessageShape<DescMessage>,
+  ): MessageShape<DescMessage> {
+    const head = this.#head(command.tenant);
+    const changed = new Map<string, Working>();
+    const events: StoredEvent[] = [];
+    let place = head.place;
+    const commandId = this.#drawId();
+    for (const [index, draft] of drafts.entries()) {
+      const key = subjectMapKey(command.tenant, draft.ref);
+      const working = changed.get(key) ?? { ...this.#working(command.tenant, draft.ref) };
+      place = { revision: place.revision + 1n, eventId: this.#drawId() };
+      const part = { id: commandId, index, count: drafts.length };
+      events.push(this.#record(command, draft, working, place, part, head.now));
+      changed.set(key, working);
+    }
+    const read = (ref: SubjectRef) =>
+      changed.get(subjectMapKey(command.tenant, ref)) ?? this.#working(command.tenant, ref);
+    const answer = answerOf({
+      subject: (ref) => {
+        const subject = changed.get(subjectMapKey(command.tenant, ref))?.subject ?? this.#current(command.tenant, ref);
+        if (!subject) throw new Error(`an answer asks for ${ref.id}, which does not exist`);
+        return subject;
+      },
+      position: (ref) => staffPosition(read(ref).place ?? { revision: 0n, eventId: "" }),
+    });
+    // Nothing can fail any more: what follows is the only place where the batch changes.
+    head.place = place;
+    for (const event of events) {
+      head.events.push(event);
+      this.#writes.event(command.tenant, event, head.nowUs);
+    }
+    for (const [key, working] of changed) this.#subjects.set(key, working);
+    if (command.request) this.#remember(command, answer, head.nowUs);
+    return answer;
+  }
+
+  /** Applies one draft to its subject and encodes its event. */
+  #record(
+    command: Command<DescMessage>,
+    draft: Draft,
+    working: Working,
+    place: Place,
+    part: { id: string; index: number; count: number },
+    now: Timestamp,
+  ): StoredEvent {
+    const before = working.subject ?? decodeRow(working.row);
+    const version = working.version + 1n;
+    const after = evolve(before, draft.change, { version, recordedAt: now }, draft.ref);
+    const summary = encodeSummary(after);
+    const facetsBefore = before && facetsOf(before);
+    const event = create(EventSchema, {
+      revision: place.revision,
+      position: staffPosition(place),
+      recordedAt: now,
+      subjectId: draft.ref.id,
+      version,
+      actor: command.actor,
+      shape: EVENT_SHAPE,
+      command: part,
+      ...(command.cause ? { cause: command.cause } : {}),
+      ...(facetsBefore && !sameFacets(facetsBefore, facetsOf(after)) ? { before: facetsBefore } : {}),
+      change: draft.change,
+    });
+    Object.assign(working, { subject: after, version, place, summary });
+    return {
+      revision: place.revision,
+      eventId: place.eventId,
+      kind: draft.ref.kind,
+      subjectId: draft.ref.id,
+      version,
+      carrier: after.kind === SubjectKind.BOOKING ? after.booking.carrier : "",
+      payload: storedEncoding(event, draft.ref.kind, summary),
+    };
+  }
+
+  #remember(command: Command<DescMessage>, answer: MessageShape<DescMessage>, nowUs: bigint): void {
+    if (!command.request) return;
+    const bytes = toBinary(command.answer, answer);
+    this.#requests.set(requestMapKey(command.tenant, command.request.key), { hash: command.request.hash, answer: bytes });
+    this.#writes.request(command.tenant, command.request, bytes, nowUs);
+  }
+
+  #current(tenant: string, ref: SubjectRef): Subject | undefined {
+    const working = this.#working(tenant, ref);
+    working.subject ??= decodeRow(working.row);
+    return working.subject;
+  }
+
+  #working(tenant: string, ref: SubjectRef): Working {
+    const working = this.#subjects.get(subjectMapKey(tenant, ref));
+    if (!working) throw new Error(`${ref.id} was not named by the command`);
+    return working;
+  }
+
+  #head(tenant: string) {
+    const head = this.#heads.get(tenant);
+    if (!head) throw new Refusal(ErrorReason.TENANT_UNKNOWN, `tenant "${tenant}" does not exist`);
+    return head;
+  }
+}
+
+export function subjectMapKey(tenant: string, ref: SubjectRef): string {
+  return `${tenant}\0${ref.kind}\0${ref.id}`;
+}
+
+export function requestMapKey(tenant: string, key: Uint8Array): string {
+  return `${tenant}\0${Buffer.from(key).toString("latin1")}`;
+}
+
+const NO_KEYS: ReadonlySet<string> = new Set();
+
+function decodeRow(row: SubjectRow | undefined): Subject | undefined {
+  return row && decodeSubject(row.kind, row);
+}
+
+function toTimestamp(us: bigint): Timestamp {
+  return create(TimestampSchema, { seconds: us / 1_000_000n, nanos: Number(us % 1_000_000n) * 1_000 });
+}
+
+function difference(a: ReadonlySet<string>, b: ReadonlySet<string>): string[] {
+  return [...a].filter((key) => !b.has(key));
+}

@@ -1,0 +1,97 @@
+import { create, fromBinary, toBinary, toJsonString } from "@bufbuild/protobuf";
+import { BinaryWriter, WireType } from "@bufbuild/protobuf/wire";
+import {
+  type Booking,
+  type BookingDetails,
+  BookingDetailsSchema,
+  BookingSchema,
+} from "../../gen/leadline/v1/booking_pb.ts";
+import {
+  BookingContentsChangedSchema,
+  type Event,
+  EventSchema,
+  type Facets,
+  FacetsSchema,
+} from "../../gen/leadline/v1/event_pb.ts";
+import { type ListOrderEventsResponse, ListOrderEventsResponseSchema } from "../../gen/leadline/v1/order_service_pb.ts";
+import type { Visibility } from "../domain/principal.ts";
+import { SubjectKind } from "../domain/subject.ts";
+import type { Positions } from "./position.ts";
+
+/*
+ * An event is stored as the encoding of the field `repeated Event events = 1` with one element. Stored events laid end to
+ * end are therefore the encoding of any message that has that field and nothing else, and a reader of many events decodes
+ * nothing.
+ */
+
+const EVENTS_FIELD = 1;
+const AFTER_ORDER_FIELD = 60;
+const AFTER_BOOKING_FIELD = 61;
+
+/** The stored encoding of one event. `summary` is the encoding of the subject after it, which goes in as it is. */
+export function storedEncoding(event: Event, kind: SubjectKind, summary: Uint8Array): Uint8Array {
+  const after = kind === SubjectKind.ORDER ? AFTER_ORDER_FIELD : AFTER_BOOKING_FIELD;
+  return new BinaryWriter()
+    .tag(EVENTS_FIELD, WireType.LengthDelimited)
+    .fork()
+    .raw(toBinary(EventSchema, event))
+    .tag(after, WireType.LengthDelimited)
+    .bytes(summary)
+    .join()
+    .finish();
+}
+
+/** Reads stored events laid end to end. */
+export function decodeEvents(payloads: Uint8Array): Event[] {
+  // Any message whose field 1 is `repeated Event` reads them; this one has no field that could be mistaken for another.
+  const message: ListOrderEventsResponse = fromBinary(ListOrderEventsResponseSchema, payloads);
+  return message.events;
+}
+
+/** Lays events end to end in the stored encoding. */
+export function encodeEvents(events: readonly Event[]): Uint8Array {
+  return toBinary(ListOrderEventsResponseSchema, create(ListOrderEventsResponseSchema, { events: [...events] }));
+}
+
+/** An event in protobuf JSON, to be joined with others by commas. */
+export function eventJson(event: Event): string {
+  return toJsonString(EventSchema, event);
+}
+
+/** An event as a reader may see it. Staff and links see it whole; the caller has checked that it is theirs to see. */
+export function viewFor(event: Event, tenant: string, visibility: Visibility, positions: Positions): Event {
+  if (visibility.class !== "carrier") return event;
+  const place = positions.decode(tenant, event.position, { class: "staff" });
+  const view = create(EventSchema, {
+    ...event,
+    revision: 0n,
+    position: positions.encode(tenant, place, visibility),
+    actor: "",
+    change: carrierChange(event),
+  });
+  delete view.cause; // names a revision
+  if (event.before) view.before = carrierFacets(event.before);
+  if (event.after.case === "booking")
+    view.after = { case: "booking", value: bookingView(event.after.value, visibility) };
+  return view;
+}
+
+/** A booking without what only the shipper's side may see: the orders it carries. */
+export function bookingView(booking: Booking, visibility: Visibility): Booking {
+  return visibility.class === "carrier" ? create(BookingSchema, { ...booking, orderIds: [] }) : booking;
+}
+
+/** A booking's details without the orders it carries. */
+export function bookingDetailsView(details: BookingDetails, visibility: Visibility): BookingDetails {
+  return visibility.class === "carrier" ? create(BookingDetailsSchema, { ...details, orders: [] }) : details;
+}
+
+function carrierFacets(facets: Facets): Facets {
+  return create(FacetsSchema, { ...facets, orderIds: [] });
+}
+
+function carrierChange(event: Event): Event["change"] {
+  if (event.change.case !== "bookingContentsChanged") return event.change;
+  const units = event.change.value.units;
+  return { case: "bookingContentsChanged", value: create(BookingContentsChangedSchema, { units }) };
+}
