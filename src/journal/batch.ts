@@ -165,7 +165,10 @@ export class Batch {
   #apply(
     command: Command<DescMessage>,
     drafts: readonly Draft[],
-    answerOf: (after: { subject(ref: SubjectRef): Subject; position(ref: SubjectRef): string }) => MessageShape<DescMessage>,
+    answerOf: (after: {
+      subject(ref: SubjectRef): Subject;
+      position(ref: SubjectRef): string;
+    }) => MessageShape<DescMessage>,
   ): MessageShape<DescMessage> {
     const head = this.#head(command.tenant);
     const changed = new Map<string, Working>();
@@ -243,7 +246,10 @@ export class Batch {
   #remember(command: Command<DescMessage>, answer: MessageShape<DescMessage>, nowUs: bigint): void {
     if (!command.request) return;
     const bytes = toBinary(command.answer, answer);
-    this.#requests.set(requestMapKey(command.tenant, command.request.key), { hash: command.request.hash, answer: bytes });
+    this.#requests.set(requestMapKey(command.tenant, command.request.key), {
+      hash: command.request.hash,
+      answer: bytes,
+    });
     this.#writes.request(command.tenant, command.request, bytes, nowUs);
   }
 

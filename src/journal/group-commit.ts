@@ -43,6 +43,9 @@ export interface GroupCommitOptions extends QueueBounds {
   readonly onTrouble?: (what: string, error: unknown) => void;
 }
 
+/** How often the commands of one batch may ask for further subjects. Each time costs a round trip under the locks. */
+const MAX_LOADS = 8;
+
 /** Whether a batch whose COMMIT got no answer is in the journal; unknown: the database did not say in time. */
 type Fate = "committed" | "aborted" | "unknown";
 
@@ -100,7 +103,13 @@ export class GroupCommit {
       const waitFor = this.#mostSkipped();
       const commands = this.#queue.take(this.#limit, waitFor);
       if (waitFor !== undefined) this.#skips.delete(waitFor);
-      if (commands.length > 0) await this.#commit(commands, waitFor !== undefined);
+      try {
+        if (commands.length > 0) await this.#commit(commands, waitFor !== undefined);
+      } catch (error) {
+        // A fault of ours while mending another: nobody may be left waiting, and the loop must go on.
+        this.#options.onTrouble("a batch could not be settled", error);
+        for (const p of commands) p.fail(error);
+      }
     }
     this.#running = undefined;
   }
@@ -188,6 +197,7 @@ export class GroupCommit {
   /** Decides in order; a tenant whose command needs more subjects waits, with its later commands, until they are loaded. */
   async #decide(batch: Batch, commands: readonly Pending[]): Promise<void> {
     for (let left = commands, rounds = 0; left.length > 0; rounds += 1) {
+      if (rounds > MAX_LOADS) throw new Error(`a decision still needs subjects after ${MAX_LOADS} loads`);
       const needs: { tenant: string; ref: SubjectRef }[] = [];
       const later: Pending[] = [];
       const waiting = new Set<string>();

@@ -81,13 +81,7 @@ export class Reader implements JournalReader {
     return result.rows.map(toStoredEvent);
   }
 
-  async latest(
-    tenant: string,
-    kind: SubjectKind,
-    from: bigint,
-    to: bigint,
-    limit: number,
-  ): Promise<StoredEvent[]> {
+  async latest(tenant: string, kind: SubjectKind, from: bigint, to: bigint, limit: number): Promise<StoredEvent[]> {
     const result = await this.#read([tenant], {
       name: "read-latest",
       text: `select ${EVENT_COLUMNS.replaceAll(/(\w+)/g, "e.$1")}

@@ -177,7 +177,11 @@ export function moveHeads(rows: Columns): Statement {
 }
 
 /** Which of these events the journals have: how a commit whose answer was lost is found out. */
-export function findEvents(tenants: readonly string[], revisions: readonly bigint[], ids: readonly string[]): Statement {
+export function findEvents(
+  tenants: readonly string[],
+  revisions: readonly bigint[],
+  ids: readonly string[],
+): Statement {
   return {
     text: `select count(*)::int as found from unnest($1::text[], $2::bigint[], $3::text[]) as x (t, r, e)
            join event v on v.tenant_id = x.t and v.revision = x.r and v.event_id = x.e`,

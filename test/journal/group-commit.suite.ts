@@ -1,0 +1,230 @@
+import { Client } from "pg";
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { ErrorReason } from "../../gen/leadline/v1/error_pb.ts";
+import { orderRef } from "../../src/domain/subject.ts";
+import type { Extension } from "../../src/journal/journal.ts";
+import { PostgresJournal } from "../../src/journal/postgres-journal.ts";
+import { decodeEvents } from "../../src/wire/event-view.ts";
+import { journalFaults } from "../guarantees/journal.ts";
+import { createTenant, createTestDatabase, type TestDatabase } from "../support/database.ts";
+import { startProxy } from "../support/proxy.ts";
+import { ask, poisonous, refusing } from "./commands.ts";
+
+/** What group commit promises, on a Postgres server given by its superuser's URL. */
+export function groupCommitSuite(superuserUrl: () => string): void {
+  let database: TestDatabase;
+  let journal: PostgresJournal;
+  let committed: Extension[];
+  let troubles: string[];
+
+  function open(url = database.appUrl, lockTimeoutMs = 500): PostgresJournal {
+    return new PostgresJournal({
+      connection: { url, lockTimeoutMs },
+      onCommit: (extensions) => committed.push(...extensions),
+      onTrouble: (what) => troubles.push(what),
+    });
+  }
+
+  beforeAll(async () => {
+    database = await createTestDatabase(superuserUrl());
+    for (const tenant of ["a", "b", "c"]) await createTenant(database, tenant);
+    journal = open();
+  });
+  afterAll(async () => {
+    await journal.close();
+    await database[Symbol.asyncDispose]();
+  });
+  beforeEach(() => {
+    committed = [];
+    troubles = [];
+  });
+
+  describe("a batch", () => {
+    it("commits what was submitted together in one transaction, in order, for all tenants", async () => {
+      const answers = await Promise.all(
+        ["a", "b", "a", "b"].map((tenant, i) => journal.submit(ask({ tenant, order: "batch", sourceId: `r${i}` }))),
+      );
+      expect(answers.map((a) => a.version)).toEqual([2n, 2n, 3n, 3n]);
+      expect(committed.map((e) => [e.tenant, e.events.length])).toEqual([
+        ["a", 3],
+        ["b", 3],
+      ]);
+      expect(await journalFaults(database)).toEqual([]);
+    });
+
+    it("lets a refused command and a throwing one fail alone", async () => {
+      const good = journal.submit(ask({ tenant: "a", order: "alone" }));
+      const refused = journal.submit(refusing({ tenant: "a", order: "alone" }));
+      const broken = journal.submit({
+        ...ask({ tenant: "a", order: "alone" }),
+        decide: () => {
+          throw new TypeError("a fault of ours");
+        },
+      });
+      const later = journal.submit(ask({ tenant: "a", order: "alone", sourceId: "x" }));
+      await expect(refused).rejects.toMatchObject({ reason: ErrorReason.VERB_ILLEGAL });
+      await expect(broken).rejects.toThrow("a fault of ours");
+      expect((await good).version).toBe(1n);
+      expect((await later).version).toBe(2n);
+    });
+
+    it("is split until a command that the database refuses is alone", async () => {
+      const submitted = Array.from({ length: 9 }, (_, i) =>
+        journal.submit(i === 4 ? poisonous({ tenant: "c", order: "p" }) : ask({ tenant: "c", order: `split-${i}` })),
+      );
+      const outcomes = await Promise.allSettled(submitted);
+      expect(outcomes.map((o) => o.status)).toEqual(
+        Array.from({ length: 9 }, (_, i) => (i === 4 ? "rejected" : "fulfilled")),
+      );
+      expect(troubles.length).toBeGreaterThan(1);
+      expect(await journalFaults(database)).toEqual([]);
+    });
+
+    it("writes events that say which command they are of", async () => {
+      await journal.submit(ask({ tenant: "a", order: "parts", sourceId: "s" }));
+      const stored = await journal.history("a", orderRef("parts"), 1n, 10, 1_000_000);
+      const events = decodeEvents(Buffer.concat(stored.map((e) => e.payload)));
+      expect(events.map((e) => [e.command?.index, e.command?.count])).toEqual([
+        [0, 2],
+        [1, 2],
+      ]);
+      expect(new Set(events.map((e) => e.command?.id)).size).toBe(1);
+      expect(events.map((e) => e.after.case)).toEqual(["order", "order"]);
+      expect(stored.map((e) => `${e.revision}-${e.eventId}`)).toEqual(events.map((e) => e.position));
+    });
+
+    it("refuses a tenant that does not exist", async () => {
+      await expect(journal.submit(ask({ tenant: "nobody", order: "x" }))).rejects.toMatchObject({
+        reason: ErrorReason.TENANT_UNKNOWN,
+      });
+    });
+  });
+
+  describe("a request id", () => {
+    it("gives the same answer and one effect, together and later", async () => {
+      const what = { tenant: "a", order: "once", sourceId: "r", requestId: "one" };
+      const [first, together] = await Promise.all([journal.submit(ask(what)), journal.submit(ask(what))]);
+      await journal.submit(ask({ tenant: "a", order: "once", sourceId: "other" }));
+      const later = await journal.submit(ask(what));
+      expect(together).toEqual(first);
+      expect(later).toEqual(first);
+      const history = await journal.history("a", orderRef("once"), 1n, 10, 1_000_000);
+      expect(history).toHaveLength(3);
+    });
+
+    it("is refused with another request", async () => {
+      await journal.submit(ask({ tenant: "a", order: "reused", requestId: "two" }));
+      await expect(journal.submit(ask({ tenant: "a", order: "other", requestId: "two" }))).rejects.toMatchObject({
+        reason: ErrorReason.REQUEST_ID_REUSED,
+      });
+    });
+
+    it("is the tenant's own", async () => {
+      await journal.submit(ask({ tenant: "a", order: "mine", requestId: "three" }));
+      const other = await journal.submit(ask({ tenant: "b", order: "theirs", requestId: "three" }));
+      expect(other.version).toBe(1n);
+    });
+  });
+
+  describe("several instances", () => {
+    it("write one journal without holes, and no update is lost", async () => {
+      await using others = new AsyncDisposableStack();
+      const journals = [journal, open(), open()];
+      for (const other of journals.slice(1)) others.defer(() => other.close());
+      const writes = Array.from({ length: 300 }, (_, i) => {
+        const writer = journals[i % 3] ?? journal;
+        return writer.submit(ask({ tenant: "b", order: `shared-${i % 7}`, sourceId: `w${i}` }));
+      });
+      await Promise.all(writes);
+      expect(await journalFaults(database)).toEqual([]);
+      const [count] = await database.sql<{ n: number }>(
+        "select count(*)::int n from event where tenant_id = 'b' and subject_id like 'shared-%'",
+      );
+      expect(count?.n).toBe(307);
+    });
+
+    it("pass by a tenant whose head another instance holds, and wait for it in the end", async () => {
+      await using blocker = await holdHead("c");
+      const held = journal.submit(ask({ tenant: "c", order: "held" }));
+      const free = await journal.submit(ask({ tenant: "a", order: "free" }));
+      expect(free.version).toBe(1n);
+      await blocker.release();
+      expect((await held).version).toBe(1n);
+    });
+
+    it("are rid of a stopped writer by its idle-in-transaction timeout", async () => {
+      await using _blocker = await holdHead("c", 300);
+      expect((await journal.submit(ask({ tenant: "c", order: "stopped" }))).version).toBe(1n);
+    });
+  });
+
+  describe("a connection that breaks", () => {
+    it("during COMMIT is found out: committed once, answered once", async () => {
+      const url = new URL(database.appUrl);
+      await using proxy = await startProxy({ host: url.hostname, port: Number(url.port) });
+      url.port = String(proxy.port);
+      const through = open(url.href);
+      await through.submit(ask({ tenant: "a", order: "doubt" }));
+      committed = [];
+      const cut = proxy.cutAfterSending("commit");
+      const answers = await Promise.all([
+        through.submit(ask({ tenant: "a", order: "doubt", sourceId: "d1" })),
+        through.submit(ask({ tenant: "b", order: "doubt", sourceId: "d2" })),
+      ]);
+      await cut;
+      expect(answers.map((a) => a.version)).toEqual([2n, 2n]);
+      expect(committed.flatMap((e) => e.events)).toHaveLength(3);
+      expect(troubles).toContain("the database connection was lost");
+      expect(await journalFaults(database)).toEqual([]);
+      await through.close();
+    });
+
+    it("before COMMIT leaves nothing behind, and the batch is done again", async () => {
+      const url = new URL(database.appUrl);
+      await using proxy = await startProxy({ host: url.hostname, port: Number(url.port) });
+      url.port = String(proxy.port);
+      const through = open(url.href);
+      await through.submit(ask({ tenant: "a", order: "early" }));
+      const cut = proxy.cutAfterSending("begin");
+      const answer = await through.submit(ask({ tenant: "a", order: "early", sourceId: "e" }));
+      await cut;
+      expect(answer.version).toBe(2n);
+      expect(await journalFaults(database)).toEqual([]);
+      await through.close();
+    });
+
+    it("and stays broken is DATABASE_UNAVAILABLE, for writes and reads", async () => {
+      const url = new URL(database.appUrl);
+      await using proxy = await startProxy({ host: url.hostname, port: Number(url.port) });
+      url.port = String(proxy.port);
+      const through = new PostgresJournal({
+        connection: { url: url.href },
+        giveUpAfterMs: 200,
+        onCommit: () => undefined,
+      });
+      proxy.close();
+      const unavailable = { reason: ErrorReason.DATABASE_UNAVAILABLE };
+      await expect(through.submit(ask({ tenant: "a", order: "down" }))).rejects.toMatchObject(unavailable);
+      await expect(through.subject("a", orderRef("down"))).rejects.toMatchObject(unavailable);
+      await through.close();
+    });
+  });
+
+  /** Locks a tenant's head as another instance's open transaction does. */
+  async function holdHead(tenant: string, idleTimeoutMs = 60_000) {
+    const client = new Client({
+      connectionString: database.appUrl,
+      idle_in_transaction_session_timeout: idleTimeoutMs,
+    });
+    client.on("error", () => undefined);
+    await client.connect();
+    await client.query("begin");
+    await client.query("select set_config('app.tenants', $1, true)", [tenant]);
+    const locked = await client.query("select 1 from journal_head where tenant_id = $1 for update", [tenant]);
+    expect(locked.rowCount).toBe(1);
+    return {
+      release: () => client.query("rollback"),
+      [Symbol.asyncDispose]: () => client.end().catch(() => undefined),
+    };
+  }
+}

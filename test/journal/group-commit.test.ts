@@ -1,0 +1,4 @@
+import { inject } from "vitest";
+import { groupCommitSuite } from "./group-commit.suite.ts";
+
+groupCommitSuite(() => inject("postgresUrl"));
