@@ -3,6 +3,7 @@ import { Connection, type ConnectionOptions } from "../store/connection.ts";
 import { GroupCommit, type GroupCommitOptions } from "./group-commit.ts";
 import type { Command, Journal } from "./journal.ts";
 import { Reader, type ReaderOptions } from "./reader.ts";
+import { WRITER_SETTINGS } from "./sql.ts";
 
 export interface JournalOptions extends GroupCommitOptions, ReaderOptions {
   /** Where the journal is; a login that owns nothing and is a member of `leadline_app`. */
@@ -16,12 +17,10 @@ export class PostgresJournal extends Reader implements Journal {
   readonly #commit: GroupCommit;
 
   constructor(options: JournalOptions) {
-    const connect = (applicationName: string) => new Connection({ ...options.connection, applicationName });
-    super(
-      Array.from({ length: options.readers ?? 3 }, () => connect("leadline read")),
-      options,
-    );
-    this.#commit = new GroupCommit(connect("leadline write"), options);
+    const reader = () => new Connection({ ...options.connection, applicationName: "leadline read" });
+    super(Array.from({ length: options.readers ?? 3 }, reader), options);
+    const writer = { ...options.connection, applicationName: "leadline write", settings: WRITER_SETTINGS };
+    this.#commit = new GroupCommit(new Connection(writer), options);
   }
 
   /** Commands that wait to be committed. */

@@ -194,7 +194,7 @@ async function scoped(connection: Connection, tenants: readonly string[], statem
 function rowsStatement(query: RowQuery): Statement {
   const values: unknown[] = [query.tenant, query.kind];
   const bind = (value: unknown) => `$${values.push(value)}`;
-  const where = ["s.tenant_id = $1", "s.kind = $2"];
+  const where = ["s.tenant_id = $1", "s.kind = $2", "s.created_revision > 0"];
   const lookUp = (keys: readonly string[]) => {
     where.push(`s.id in (select r.subject_id from subject_reference r
                          where r.tenant_id = $1 and r.kind = $2 and r.key = any(${bind(keys)}::text[]))`);

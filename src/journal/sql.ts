@@ -8,6 +8,18 @@ import type { Statement } from "../store/connection.ts";
 const MICROSECONDS = (column: string) => `(extract(epoch from ${column}) * 1000000)::bigint`;
 const FROM_MICROSECONDS = (column: string) => `timestamptz 'epoch' + ${column} * interval '1 microsecond'`;
 
+/**
+ * What the writer's session tells the planner: every statement looks rows up by their primary key. Left to guess, it reads
+ * whole tables while statistics are young (measured: 10 ms a statement at 20,000 orders, in place of 1 ms).
+ */
+export const WRITER_SETTINGS = {
+  enable_seqscan: "off",
+  enable_hashjoin: "off",
+  enable_mergejoin: "off",
+  enable_bitmapscan: "off",
+  plan_cache_mode: "force_generic_plan",
+};
+
 export const BEGIN: Statement = { text: "begin" };
 export const COMMIT: Statement = { text: "commit" };
 export const ROLLBACK: Statement = { text: "rollback" };
@@ -36,9 +48,11 @@ export const SUBJECT_COLUMNS = `tenant_id, kind, id, version, created_revision, 
 export function loadSubjects(tenants: readonly string[], kinds: readonly number[], ids: readonly string[]): Statement {
   return {
     name: "load-subjects",
+    // The limit keeps the planner from joining any other way than by the primary key, row for row.
     text: `select ${SUBJECT_COLUMNS.replaceAll(/(\w+)/g, "s.$1")}, s.details
            from unnest($1::text[], $2::smallint[], $3::text[]) as k (tenant_id, kind, id)
-           join subject s on s.tenant_id = k.tenant_id and s.kind = k.kind and s.id = k.id`,
+           cross join lateral (select * from subject s
+                               where s.tenant_id = k.tenant_id and s.kind = k.kind and s.id = k.id limit 1) s`,
     values: [tenants, kinds, ids],
   };
 }
@@ -49,7 +63,8 @@ export function loadRequests(tenants: readonly string[], keys: readonly Uint8Arr
     name: "load-requests",
     text: `select r.tenant_id, r.key, r.hash, r.answer
            from unnest($1::text[], $2::bytea[]) as k (tenant_id, key)
-           join request r on r.tenant_id = k.tenant_id and r.key = k.key`,
+           cross join lateral (select * from request r
+                               where r.tenant_id = k.tenant_id and r.key = k.key limit 1) r`,
     values: [tenants, keys],
   };
 }

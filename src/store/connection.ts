@@ -11,6 +11,8 @@ export interface ConnectionOptions {
   readonly url: string;
   /** Shown in pg_stat_activity. */
   readonly applicationName: string;
+  /** Planner and other settings of the session, by name. */
+  readonly settings?: Readonly<Record<string, string>>;
   /** Postgres ends a statement that runs longer. Default 5,000. */
   readonly statementTimeoutMs?: number;
   /** Postgres ends a wait for a lock that takes longer. Default 2,000. */
@@ -52,7 +54,11 @@ export class Connection {
     const socket = streamOf(client);
     socket.cork(); // one packet instead of one a statement
     const sent = statements.map((s) =>
-      client.query<QueryResultRow>({ ...(s.name ? { name: s.name } : {}), text: s.text, values: [...(s.values ?? [])] }),
+      client.query<QueryResultRow>({
+        ...(s.name ? { name: s.name } : {}),
+        text: s.text,
+        values: [...(s.values ?? [])],
+      }),
     );
     socket.uncork();
     const settled = await this.#withDeadline(client, Promise.allSettled(sent));
@@ -82,6 +88,9 @@ export class Connection {
     const client = new Client({
       connectionString: o.url,
       application_name: o.applicationName,
+      options: Object.entries(o.settings ?? {})
+        .map(([name, value]) => `-c ${name}=${value}`)
+        .join(" "),
       pipeline: true,
       statement_timeout: o.statementTimeoutMs ?? 5_000,
       lock_timeout: o.lockTimeoutMs ?? 2_000,

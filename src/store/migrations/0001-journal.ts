@@ -88,8 +88,11 @@ export class Journal0001 extends Migration {
         details bytea not null,
         primary key (tenant_id, kind, id)
       ) with (fillfactor = 70)`);
-    this.addSql(`create index subject_by_creation on subject (tenant_id, kind, created_revision desc)`);
-    this.addSql(`create index subject_by_stage on subject (tenant_id, kind, stage, created_revision desc)`);
+    // Partial, so that they serve lists only, which name the condition. Otherwise a planner without statistics takes them
+    // for a look-up by id, and reads every row of the tenant (measured on a young table: 1 s in place of 1 ms).
+    const listed = "where created_revision > 0";
+    this.addSql(`create index subject_by_creation on subject (tenant_id, kind, created_revision desc) ${listed}`);
+    this.addSql(`create index subject_by_stage on subject (tenant_id, kind, stage, created_revision desc) ${listed}`);
     this.addSql(`
       create table subject_reference (
         tenant_id text collate "C" not null,
