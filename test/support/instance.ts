@@ -1,0 +1,60 @@
+import { spawn } from "node:child_process";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { end } from "./process.ts";
+
+/** An instance of the service as a process of its own. */
+export interface Instance extends AsyncDisposable {
+  readonly pid: number;
+  /** `127.0.0.1:PORT` */
+  readonly grpc: string;
+  /** `http://127.0.0.1:PORT` */
+  readonly http: string;
+  /** Asks it to drain and waits for its end. */
+  stop(): Promise<void>;
+  /** Ends it as a crash would. */
+  kill(): Promise<void>;
+}
+
+const root = join(import.meta.dirname, "../..");
+
+/**
+ * Starts `leadline serve` on free ports (unless the environment names some) and waits until it says that it is ready.
+ * Throws an `Error` with its last words when it ends before.
+ */
+export async function startInstance(env: Record<string, string>): Promise<Instance> {
+  const child = spawn(process.execPath, [join(root, "src/main.ts"), "serve", "--json"], {
+    cwd: root,
+    env: { ...process.env, LEADLINE_GRPC_PORT: "0", LEADLINE_HTTP_PORT: "0", LEADLINE_LOG_LEVEL: "error", ...env },
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  let words = "";
+  child.stderr.setEncoding("utf8").on("data", (text: string) => {
+    words = (words + text).slice(-4_000);
+  });
+  const ready = await new Promise<{ grpc: string; http: string }>((resolve, reject) => {
+    createInterface({ input: child.stdout }).on("line", (line) => {
+      const said = parse(line);
+      if (said) resolve(said);
+    });
+    child.once("error", reject);
+    child.once("exit", (code) => reject(new Error(`an instance ended with ${code}: ${words.trim()}`)));
+  });
+  return {
+    pid: child.pid ?? -1,
+    ...ready,
+    stop: () => end(child, "SIGTERM"),
+    kill: () => end(child, "SIGKILL"),
+    [Symbol.asyncDispose]: () => end(child, "SIGTERM"),
+  };
+}
+
+function parse(line: string): { grpc: string; http: string } | undefined {
+  try {
+    const said: unknown = JSON.parse(line);
+    if (typeof said !== "object" || said === null || !("grpc" in said) || !("http" in said)) return undefined;
+    return { grpc: String(said.grpc).replace(/^https?:\/\//, ""), http: String(said.http) };
+  } catch {
+    return undefined;
+  }
+}
