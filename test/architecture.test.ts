@@ -61,7 +61,9 @@ describe("the house", () => {
 
   it("keeps the domain free of I/O", () => {
     const io = /from "(node:(?!util)[^"]+|pg|nats|@grpc\/[^"]*|@mikro-orm\/[^"]*|@connectrpc\/[^"]*)"/;
-    const doing = files.filter((f) => folderOf(f) === "domain").filter((f) => io.test(readFileSync(join(root, f), "utf8")));
+    const doing = files
+      .filter((f) => folderOf(f) === "domain")
+      .filter((f) => io.test(readFileSync(join(root, f), "utf8")));
     expect(doing).toEqual([]);
   });
 
@@ -73,7 +75,9 @@ describe("the house", () => {
   });
 
   it("has no sleeping test, no skipped one, and no work left for later", () => {
-    const tests = readdirSync(join(root, "test"), { recursive: true, encoding: "utf8" }).filter((n) => n.endsWith(".ts"));
+    const tests = readdirSync(join(root, "test"), { recursive: true, encoding: "utf8" }).filter((n) =>
+      n.endsWith(".ts"),
+    );
     const marks = [/\b(it|test|describe)\.(skip|only|todo)\(/, /\bTO[D]O\b|\bFIX[M]E\b/];
     const found = [...files, ...tests.map((n) => `test/${n}`)].filter((file) => {
       const text = readFileSync(join(root, file), "utf8");

@@ -225,7 +225,12 @@ export class GroupCommit {
 
   #settle(batch: Batch): void {
     const extensions = batch.extensions();
-    if (extensions.length > 0) this.#options.onCommit(extensions);
+    try {
+      if (extensions.length > 0) this.#options.onCommit(extensions);
+    } catch (error) {
+      // It is committed all the same: followers find in the journal what they were not told.
+      this.#options.onTrouble("what was committed could not be told", error);
+    }
     for (const { pending, outcome } of batch.verdicts) {
       if ("answer" in outcome) pending.settle(outcome.answer);
       else pending.fail(outcome.error);

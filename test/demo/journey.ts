@@ -35,24 +35,28 @@ export function journey(): Step[] {
 }
 
 function orders(): Step[] {
-  const create = ORDERS.map((orderId, i): Step => ({
-    title: `${orderId} is received`,
-    run: ({ operator }) =>
-      operator.orders.createOrder({
-        requestId: `create-${orderId}`,
-        orderId,
-        references: [{ type: "PO", value: orderId }],
-        origin: { unlocode: "CNSHA" },
-        destination: { unlocode: "NLRTM" },
-        promisedAt: timestampFromDate(new Date(Date.UTC(2026, 3, 10))),
-        lines: [{ id: "1", sku: "LAMP-9", quantity: 25n }],
-        units: i === 0 ? units(CONTAINERS) : units([CONTAINERS[i] ?? FIRST]),
-      }),
-  }));
-  const others = ["PO-AIR", "PO-ROAD"].map((orderId): Step => ({
-    title: `${orderId} is received`,
-    run: ({ operator }) => operator.orders.createOrder({ orderId, lines: [{ id: "1", quantity: 8n }] }),
-  }));
+  const create = ORDERS.map(
+    (orderId, i): Step => ({
+      title: `${orderId} is received`,
+      run: ({ operator }) =>
+        operator.orders.createOrder({
+          requestId: `create-${orderId}`,
+          orderId,
+          references: [{ type: "PO", value: orderId }],
+          origin: { unlocode: "CNSHA" },
+          destination: { unlocode: "NLRTM" },
+          promisedAt: timestampFromDate(new Date(Date.UTC(2026, 3, 10))),
+          lines: [{ id: "1", sku: "LAMP-9", quantity: 25n }],
+          units: i === 0 ? units(CONTAINERS) : units([CONTAINERS[i] ?? FIRST]),
+        }),
+    }),
+  );
+  const others = ["PO-AIR", "PO-ROAD"].map(
+    (orderId): Step => ({
+      title: `${orderId} is received`,
+      run: ({ operator }) => operator.orders.createOrder({ orderId, lines: [{ id: "1", quantity: 8n }] }),
+    }),
+  );
   const process = [...ORDERS, "PO-AIR", "PO-ROAD"].map((orderId): Step => status(orderId, "PROCESSING", at(1)));
   const hold: Step[] = [
     {
@@ -135,7 +139,12 @@ function oceanBooking(): Step[] {
   ];
 }
 
-function confirmation(units: number, vessel: string, imo: string, day: number): MessageInitShape<typeof ConfirmationSchema> {
+function confirmation(
+  units: number,
+  vessel: string,
+  imo: string,
+  day: number,
+): MessageInitShape<typeof ConfirmationSchema> {
   return {
     bookingReference: "MAEU55512",
     equipment: [{ isoEquipmentCode: "45G1", units }],
@@ -287,7 +296,10 @@ function roadBooking(): Step[] {
       operator.bookings.requestBooking({ bookingId: "BKG-ROAD-2", request, orders }),
     ),
     step("the tender is accepted", ({ carrier }) =>
-      carrier.bookings.confirmBooking({ bookingId: "BKG-ROAD-2", confirmation: { bookingReference: "T-9", cargo: { pieces: 8 } } }),
+      carrier.bookings.confirmBooking({
+        bookingId: "BKG-ROAD-2",
+        confirmation: { bookingReference: "T-9", cargo: { pieces: 8 } },
+      }),
     ),
     step("the delivery has an appointment", ({ operator }) =>
       operator.bookings.setAppointment({

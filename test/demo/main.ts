@@ -14,7 +14,7 @@ import { type Instance, startInstance } from "../support/instance.ts";
 import { startNats } from "../support/nats.ts";
 import { APP_LOGIN, databaseUrl, prepareServer, TEMPLATE } from "../support/prepare-server.ts";
 import { CARRIER, journey } from "./journey.ts";
-import { compare, type Door, expectedOf, WISHES, Watcher } from "./watchers.ts";
+import { compare, type Door, expectedOf, Watcher, WISHES } from "./watchers.ts";
 
 const TENANT = "demo";
 const DOORS: readonly Door[] = ["gRPC", "Connect", "gRPC-Web"];
@@ -109,7 +109,9 @@ async function play(instance: Instance, keys: { operator: string; carrier: strin
     if (n === 42) await Promise.all(victims.map((w) => w.start()));
     progress(n + 1, steps.length, step.title);
     await step.run({ operator, carrier }).catch((error: unknown) => {
-      throw new Error(`step "${step.title}" failed: ${error instanceof Error ? error.message : error}`, { cause: error });
+      throw new Error(`step "${step.title}" failed: ${error instanceof Error ? error.message : error}`, {
+        cause: error,
+      });
     });
   }
   operator.close();

@@ -11,8 +11,18 @@ export type Door = "gRPC" | "Connect" | "gRPC-Web";
 
 /** What a watcher asks for, and, said once more in plain words of its own, what it should therefore see. */
 export type Wish =
-  | { readonly of: "orders"; readonly name: string; readonly filter?: WatchOrdersOptions["filter"]; readonly sees: (order: Order) => boolean }
-  | { readonly of: "bookings"; readonly name: string; readonly filter?: WatchBookingsOptions["filter"]; readonly sees: (booking: Booking) => boolean };
+  | {
+      readonly of: "orders";
+      readonly name: string;
+      readonly filter?: WatchOrdersOptions["filter"];
+      readonly sees: (order: Order) => boolean;
+    }
+  | {
+      readonly of: "bookings";
+      readonly name: string;
+      readonly filter?: WatchBookingsOptions["filter"];
+      readonly sees: (booking: Booking) => boolean;
+    };
 
 export const WISHES: readonly Wish[] = [
   { of: "orders", name: "all orders", sees: () => true },
@@ -157,7 +167,8 @@ export function compare(told: readonly Told[], expected: readonly Told[]): Compa
   let last = -1;
   for (const t of told) {
     const at = place.get(key(t));
-    if (seen.has(key(t)) || at === undefined) repeated += 1; // what was not expected was told once too often
+    if (seen.has(key(t)) || at === undefined)
+      repeated += 1; // what was not expected was told once too often
     else if (at < last) outOfOrder += 1;
     seen.add(key(t));
     last = Math.max(last, at ?? last);
