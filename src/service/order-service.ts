@@ -1,0 +1,122 @@
+import { create } from "@bufbuild/protobuf";
+import {
+  BatchReportStatusResponseSchema,
+  type BatchReportStatusResult,
+  BatchReportStatusResultSchema,
+  ItemErrorSchema,
+  OrderService,
+  type ReportStatusRequest,
+  type ReportStatusResponse,
+} from "../../gen/leadline/v1/order_service_pb.ts";
+import type { Report } from "../../gen/leadline/v1/report_pb.ts";
+import { fieldInvalid } from "../domain/field-invalid.ts";
+import {
+  decideCancelOrder,
+  decideCreateOrder,
+  decideHoldOrder,
+  decideReleaseOrder,
+  decideReportStatus,
+  decideRetractReport,
+} from "../domain/order-commands.ts";
+import type { Principal } from "../domain/principal.ts";
+import { Code, Refusal } from "../domain/refusal.ts";
+import { orderRef } from "../domain/subject.ts";
+import { checkTimestamp } from "../domain/times.ts";
+import type { Journal } from "../journal/journal.ts";
+import { drawId } from "../wire/draw-id.ts";
+import type { PageTokens } from "../wire/page-token.ts";
+import type { Call, Implementation } from "./call.ts";
+import { commandFor } from "./command.ts";
+import { orderReads } from "./order-reading.ts";
+
+/** What the OrderService is made of. */
+export interface OrderServiceParts {
+  readonly journal: Journal;
+  readonly pageTokens: PageTokens;
+  /** Told of a fault of ours that answers one item of a batch with INTERNAL; by default it is dropped. */
+  readonly onFault?: (error: unknown, call: Call) => void;
+}
+
+const methods = OrderService.method;
+
+/** The OrderService: every command is one command of the journal, every read one or two of its reads. */
+export function createOrderService(parts: OrderServiceParts): Implementation<typeof OrderService> {
+  const { journal, pageTokens } = parts;
+  return {
+    ...orderReads(journal, pageTokens),
+
+    async createOrder(request, call) {
+      const orderId = request.orderId || drawId("ord");
+      const decide = decideCreateOrder(orderId, request);
+      return journal.submit(commandFor(call, methods.createOrder, request, { subjects: [orderRef(orderId)], decide }));
+    },
+
+    reportStatus: (request, call) => reportStatus(journal, request, call),
+
+    async batchReportStatus({ items }, call) {
+      // All are submitted before any is answered, in their order: reports of one order keep it.
+      const answers = await Promise.allSettled(items.map((item) => reportStatus(journal, item, call)));
+      const results = answers.map((answer) =>
+        answer.status === "fulfilled" ? taken(answer.value) : refused(answer.reason, call, parts),
+      );
+      return create(BatchReportStatusResponseSchema, { results });
+    },
+
+    async retractReport(request, call) {
+      const { orderId, sourceId, sourceUpdatedAt, reason } = request;
+      checkTimestamp(sourceUpdatedAt, "source_updated_at");
+      const source = request.source || sourceOf(call.principal);
+      const decide = decideRetractReport(orderId, { source, sourceId, sourceUpdatedAt, reason });
+      return journal.submit(
+        commandFor(call, methods.retractReport, request, { subjects: [orderRef(orderId)], decide }),
+      );
+    },
+
+    async holdOrder(request, call) {
+      const part = { subjects: [orderRef(request.orderId)], decide: decideHoldOrder(request) };
+      return journal.submit(commandFor(call, methods.holdOrder, request, part));
+    },
+
+    async releaseOrder(request, call) {
+      const part = { subjects: [orderRef(request.orderId)], decide: decideReleaseOrder(request) };
+      return journal.submit(commandFor(call, methods.releaseOrder, request, part));
+    },
+
+    async cancelOrder(request, call) {
+      const part = { subjects: [orderRef(request.orderId)], decide: decideCancelOrder(request) };
+      return journal.submit(commandFor(call, methods.cancelOrder, request, part));
+    },
+  };
+}
+
+/** Submits one report before it awaits anything. The request as it came is its identity, not the id drawn for it. */
+async function reportStatus(journal: Journal, request: ReportStatusRequest, call: Call): Promise<ReportStatusResponse> {
+  const { orderId, refuseIfUnfit } = request;
+  if (request.report === undefined) throw fieldInvalid("report", "must be set");
+  const report = identified(request.report, call.principal);
+  const decide = decideReportStatus(orderId, report, { strict: true, refuseIfUnfit, flags: [] });
+  return journal.submit(commandFor(call, methods.reportStatus, request, { subjects: [orderRef(orderId)], decide }));
+}
+
+/** A report with its source, by default the key's name, and an id there, by default a drawn one. */
+function identified(report: Report, principal: Principal): Report {
+  if (report.source !== "" && report.sourceId !== "") return report;
+  return { ...report, source: report.source || sourceOf(principal), sourceId: report.sourceId || drawId("rpt") };
+}
+
+function sourceOf(principal: Principal): string {
+  return principal.kind === "key" ? principal.name : principal.id;
+}
+
+function taken(response: ReportStatusResponse): BatchReportStatusResult {
+  return create(BatchReportStatusResultSchema, { result: { case: "response", value: response } });
+}
+
+function refused(error: unknown, call: Call, parts: OrderServiceParts): BatchReportStatusResult {
+  if (!(error instanceof Refusal)) parts.onFault?.(error, call);
+  const value =
+    error instanceof Refusal
+      ? create(ItemErrorSchema, { code: error.code, reason: error.reasonName, message: error.message })
+      : create(ItemErrorSchema, { code: Code.INTERNAL, reason: "INTERNAL", message: `a fault in call ${call.callId}` });
+  return create(BatchReportStatusResultSchema, { result: { case: "error", value } });
+}
