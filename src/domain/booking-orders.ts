@@ -1,0 +1,166 @@
+import { create, equals } from "@bufbuild/protobuf";
+import type { Timestamp } from "@bufbuild/protobuf/wkt";
+import type { BookingOrder, Leg } from "../../gen/leadline/v1/booking_pb.ts";
+import { ErrorReason } from "../../gen/leadline/v1/error_pb.ts";
+import { LocalTimeSchema } from "../../gen/leadline/v1/place_pb.ts";
+import { Classifier, type Report, ReportSchema } from "../../gen/leadline/v1/report_pb.ts";
+import { inOrder, samePlace } from "./milestone-kinds.ts";
+import { unitsOf } from "./order-extent.ts";
+import { type ReportTaking, reportOnOrder } from "./order-reports.ts";
+import { hasEnded } from "./order-status.ts";
+import { Refusal } from "./refusal.ts";
+import { STANDARD_FLOW } from "./standard-flow.ts";
+import {
+  type BookingSubject,
+  type Draft,
+  type Load,
+  type OrderSubject,
+  orderRef,
+  SubjectKind,
+  type SubjectRef,
+} from "./subject.ts";
+
+/** An order with its side of a booking. */
+export interface AttachedOrder {
+  readonly entry: BookingOrder;
+  readonly order: OrderSubject;
+}
+
+/** What a booking says of its orders by itself is no caller's report: it is kept, and flagged where it does not fit. */
+const OWN_REPORT: ReportTaking = { strict: false, refuseIfUnfit: false, flags: [] };
+
+/** The orders of a booking; or those that have to be loaded first. Throws ORDER_UNKNOWN for one that does not exist. */
+export function loadOrders(
+  load: Load,
+  entries: readonly BookingOrder[],
+): { readonly orders: readonly AttachedOrder[] } | { readonly needs: readonly SubjectRef[] } {
+  const orders: AttachedOrder[] = [];
+  const unknown: string[] = [];
+  for (const entry of entries) {
+    const loaded = loadNamed(load, orderRef(entry.orderId));
+    if (loaded === "not named") return { needs: entries.map(({ orderId }) => orderRef(orderId)) };
+    if (loaded === undefined) unknown.push(entry.orderId);
+    else orders.push({ entry, order: loaded });
+  }
+  const [first] = unknown;
+  if (first === undefined) return { orders };
+  throw new Refusal(ErrorReason.ORDER_UNKNOWN, `order "${first}" does not exist`, {
+    metadata: { order_id: first, order_ids: unknown.join(",") },
+  });
+}
+
+/** Which orders a booking carries is known only once it is loaded, so they may be asked for without having been named. */
+function loadNamed(load: Load, ref: SubjectRef): OrderSubject | undefined | "not named" {
+  try {
+    const subject = load(ref);
+    return subject?.kind === SubjectKind.ORDER ? subject : undefined;
+  } catch (error) {
+    if (error instanceof Refusal) throw error;
+    return "not named";
+  }
+}
+
+/**
+ * The orders' reports that the carrier has confirmed their space: ACTUAL, BOOKED, when it was first confirmed. Orders that
+ * stand at BOOKED or further, and those whose journey has ended, are left alone.
+ */
+export function bookedDrafts(booking: BookingSubject, orders: readonly AttachedOrder[], now: Timestamp): Draft[] {
+  const instant = booking.details.confirmations[0]?.confirmedAt ?? now;
+  const booked = STANDARD_FLOW.byCode.get("BOOKED")?.rank ?? 0;
+  return orders.flatMap((attached) => {
+    const { order } = attached.order;
+    const rank = STANDARD_FLOW.byCode.get(order.status)?.rank ?? 0;
+    if (hasEnded(order) || rank >= booked) return [];
+    const report = create(ReportSchema, {
+      ...identityOf(booking, "confirmed"),
+      classifier: Classifier.ACTUAL,
+      status: "BOOKED",
+      occurredAt: create(LocalTimeSchema, { instant }),
+      unitIds: unitsTouched(booking, attached, []) ?? [],
+    });
+    return reportOnOrder(attached.order, report, now, OWN_REPORT).drafts;
+  });
+}
+
+/**
+ * The orders' reports of when their arrival at the end of the plan is expected, where that differs from the plan before
+ * (absent: there was none). One identity for all of them, so each replaces the one before and the slip stays readable.
+ */
+export function arrivalDrafts(
+  before: BookingSubject | undefined,
+  after: BookingSubject,
+  orders: readonly AttachedOrder[],
+  now: Timestamp,
+  reasonCode = "",
+): Draft[] {
+  const last = lastLeg(after);
+  if (last?.arrival === undefined || (before !== undefined && sameArrival(lastLeg(before), last))) return [];
+  const report = create(ReportSchema, {
+    ...identityOf(after, "arrival"),
+    classifier: Classifier.ESTIMATED,
+    status: "ARRIVED",
+    milestone: "ARRIVED",
+    occurredAt: last.arrival,
+    ...(last.to && { place: last.to }),
+    leg: last.sequence,
+    reasonCode,
+  });
+  return orders.flatMap((attached) => {
+    if (hasEnded(attached.order.order)) return [];
+    const unitIds = unitsTouched(after, attached, []) ?? [];
+    return reportOnOrder(attached.order, { ...report, unitIds }, now, OWN_REPORT).drafts;
+  });
+}
+
+/**
+ * The units that an order's report names when a booking's report names `reported` (none: everything). Empty: all of the
+ * order. Undefined: the order is not touched.
+ */
+export function unitsTouched(
+  { details }: BookingSubject,
+  { entry, order }: AttachedOrder,
+  reported: readonly string[],
+): string[] | undefined {
+  const ofOrder = unitsOf(order.details).map((unit) => unit.id);
+  const ofBooking = details.units.map((unit) => unit.id);
+  if (reported.length === 0 && entry.unitIds.length === 0) {
+    // All that travels here; where the order knows that it is not all of the order, its units here.
+    const here = ofOrder.filter((id) => ofBooking.includes(id));
+    return here.length < ofOrder.length ? here : [];
+  }
+  const touched = touchedUnits(entry.unitIds, reported);
+  if (touched.length === 0) return undefined;
+  const all = ofOrder.length > 0 ? ofOrder : ofBooking;
+  const isAll = all.length > 0 && all.every((id) => touched.includes(id));
+  return isAll ? [] : touched;
+}
+
+function touchedUnits(own: readonly string[], reported: readonly string[]): string[] {
+  if (own.length === 0) return [...reported];
+  return reported.length === 0 ? [...own] : own.filter((id) => reported.includes(id));
+}
+
+/** A report of an order as the booking gives it; undefined: the order is not touched. */
+export function reportForOrder(booking: BookingSubject, attached: AttachedOrder, report: Report): Report | undefined {
+  const unitIds = unitsTouched(booking, attached, report.unitIds);
+  if (unitIds === undefined) return undefined;
+  const known = new Set(attached.order.details.lines.map((line) => line.id));
+  // Lines are the orders' own: with several orders each hears of those that it has.
+  const lines =
+    booking.details.orders.length > 1 ? report.lines.filter((line) => known.has(line.lineId)) : report.lines;
+  if (report.lines.length > 0 && lines.length === 0) return undefined;
+  return { ...report, unitIds, lines };
+}
+
+function identityOf({ booking }: BookingSubject, what: "confirmed" | "arrival") {
+  return { source: booking.carrier, sourceId: `booking/${booking.id}/${what}` };
+}
+
+function lastLeg({ details }: BookingSubject): Leg | undefined {
+  return inOrder(details.legs).at(-1);
+}
+
+function sameArrival(was: Leg | undefined, is: Leg): boolean {
+  if (was?.arrival === undefined || is.arrival === undefined) return false;
+  return was.sequence === is.sequence && samePlace(was.to, is.to) && equals(LocalTimeSchema, was.arrival, is.arrival);
+}
