@@ -1,0 +1,161 @@
+import { fromBinary } from "@bufbuild/protobuf";
+import { BookingSchema } from "../../../gen/leadline/v1/booking_pb.ts";
+import { OrderSchema } from "../../../gen/leadline/v1/order_pb.ts";
+import type { Reference } from "../../../gen/leadline/v1/place_pb.ts";
+import { hasEnded as bookingHasEnded } from "../../domain/booking-transitions.ts";
+import { hasEnded as orderHasEnded } from "../../domain/order-status.ts";
+import { bookingRef, orderRef, SubjectKind, type SubjectRef } from "../../domain/subject.ts";
+import type { JournalReader, RowQuery } from "../../journal/journal.ts";
+
+/*
+ * What an event belongs to. Its references are asked in their order of precedence: the carrier's booking and request, the
+ * transport document, the equipment within its journey, then what the shipper's side calls it; bookings of the carrier first,
+ * orders that no booking of the carrier carries last. The first that finds something decides; where it finds several, those
+ * after it choose among them.
+ */
+
+/** Bookings or orders that one reference is looked up for at most, the newest first. */
+export const CANDIDATES_MAX = 50;
+
+/** The references under which the carrier itself knows a booking: one of them names one booking at a time. */
+const OWN_TYPES: ReadonlySet<string> = new Set(["BKG", "CBR"]);
+
+export type Match =
+  | { readonly found: SubjectRef /** Its journey goes on. */; readonly open: boolean }
+  /** `why` is for people. */
+  | { readonly found: undefined; readonly ambiguous: boolean; readonly why: string };
+
+interface Candidate {
+  readonly ref: SubjectRef;
+  readonly ended: boolean;
+  /** Of an order: the bookings that carry it. */
+  readonly bookingIds: readonly string[];
+}
+
+/** Among what an event is matched. */
+export interface MatchingScope {
+  /** The carrier whose bookings are asked. */
+  readonly carrier: string;
+  /** Whether orders may be matched by themselves: to carriers they are not shown. */
+  readonly orders: boolean;
+}
+
+/** Finds what events belong to. Each reference is read once for all events of one import. */
+export function createMatcher(journal: Pick<JournalReader, "rows">, tenant: string) {
+  const read = new Map<string, Promise<Candidate[]>>();
+
+  const candidates = (key: string, query: Omit<RowQuery, "tenant" | "limit">): Promise<Candidate[]> => {
+    const before = read.get(key);
+    if (before !== undefined) return before;
+    const asked = journal.rows({ ...query, tenant, limit: CANDIDATES_MAX }).then((rows) => rows.map(candidateOf));
+    read.set(key, asked);
+    return asked;
+  };
+  const bookings = (carrier: string, { type, value }: Reference) =>
+    candidates(JSON.stringify(["booking", carrier, type, value]), {
+      kind: SubjectKind.BOOKING,
+      references: [{ type, value }],
+      carriers: [carrier],
+    });
+  const orders = ({ type, value }: Reference) =>
+    candidates(JSON.stringify(["order", type, value]), { kind: SubjectKind.ORDER, references: [{ type, value }] });
+  const bookingsById = (carrier: string, ids: readonly string[]) =>
+    candidates(JSON.stringify(["ids", carrier, ...ids]), { kind: SubjectKind.BOOKING, ids, carriers: [carrier] });
+
+  /** Through an order to the one booking of the carrier that carries it, else to the order itself. */
+  async function throughOrder(order: Candidate, scope: MatchingScope): Promise<Match | undefined> {
+    const carrying = order.bookingIds.length === 0 ? [] : await bookingsById(scope.carrier, order.bookingIds);
+    const open = carrying.filter((one) => !one.ended);
+    const [only, ...others] = open;
+    if (only && others.length === 0) return { found: only.ref, open: true };
+    if (only) return several(`several bookings of ${scope.carrier} carry order ${order.ref.id}`, open);
+    return scope.orders ? { found: order.ref, open: true } : undefined;
+  }
+
+  return async function match(references: readonly Reference[], scope: MatchingScope): Promise<Match> {
+    const levels = levelsOf(references);
+    for (const [at, level] of levels.entries()) {
+      const found = unique(await Promise.all(level.map((one) => bookings(scope.carrier, one))));
+      const own = OWN_TYPES.has(level[0]?.type ?? "");
+      const document = level[0]?.type === "TRD";
+      const open = found.filter((one) => !one.ended);
+      // A late event of a booking that has ended still belongs to it; equipment and shippers' words travel again.
+      const chosen = open.length > 0 ? open : own || document ? found.slice(0, 1) : [];
+      if (chosen.length === 0) continue;
+      const narrowed = await narrow(chosen, levels.slice(at + 1), (one) => bookings(scope.carrier, one));
+      const [first, ...others] = narrowed;
+      // Carriers use their references again, years later: the newest booking is the one that is meant.
+      if (first && (own || others.length === 0)) return { found: first.ref, open: !first.ended };
+      return several(`${textOf(level)} names several bookings of ${scope.carrier}`, narrowed);
+    }
+    for (const level of levels) {
+      const found = unique(await Promise.all(level.map(orders))).filter((one) => !one.ended);
+      const [only, ...others] = found;
+      if (only && others.length > 0) {
+        if (scope.orders) return several(`${textOf(level)} names several orders`, found);
+        continue;
+      }
+      const through = only && (await throughOrder(only, scope));
+      if (through) return through;
+    }
+    return { found: undefined, ambiguous: false, why: nothing(references, scope) };
+  };
+}
+
+export type Matcher = ReturnType<typeof createMatcher>;
+
+/** References of one type and rank side by side, the levels in order of precedence, which is the order of the references. */
+function levelsOf(references: readonly Reference[]): Reference[][] {
+  return [...Map.groupBy(references, (one) => one.type).values()];
+}
+
+async function narrow(
+  chosen: readonly Candidate[],
+  levels: readonly Reference[][],
+  look: (reference: Reference) => Promise<Candidate[]>,
+): Promise<readonly Candidate[]> {
+  let left = chosen;
+  for (const level of levels) {
+    if (left.length === 1) break;
+    const also = new Set(unique(await Promise.all(level.map(look))).map(({ ref }) => ref.id));
+    const both = left.filter(({ ref }) => also.has(ref.id));
+    if (both.length > 0) left = both;
+  }
+  return left;
+}
+
+/** Each once, as they come: the newest of each reference first. */
+function unique(lists: readonly Candidate[][]): Candidate[] {
+  return [...new Map(lists.flat().map((one) => [one.ref.id, one])).values()];
+}
+
+function candidateOf(row: {
+  readonly kind: SubjectKind;
+  readonly id: string;
+  readonly summary: Uint8Array;
+}): Candidate {
+  if (row.kind === SubjectKind.BOOKING) {
+    const booking = fromBinary(BookingSchema, row.summary);
+    return { ref: bookingRef(row.id), ended: bookingHasEnded(booking), bookingIds: [] };
+  }
+  const order = fromBinary(OrderSchema, row.summary);
+  return { ref: orderRef(row.id), ended: orderHasEnded(order), bookingIds: order.bookingIds };
+}
+
+function several(what: string, candidates: readonly Candidate[]): Match {
+  const ids = candidates.slice(0, 10).map(({ ref }) => ref.id);
+  return { found: undefined, ambiguous: true, why: `${what}: ${ids.join(", ")}` };
+}
+
+function nothing(references: readonly Reference[], { carrier, orders }: MatchingScope): string {
+  if (references.length === 0) return "the event names nothing that it could belong to";
+  const looked = references.slice(0, 10).map(({ type, value }) => `${type} ${value}`);
+  return `no booking of ${carrier}${orders ? " and no order" : ""} under way has ${looked.join(", ")}`;
+}
+
+function textOf(level: readonly Reference[]): string {
+  return level
+    .slice(0, 5)
+    .map(({ type, value }) => `${type} ${value}`)
+    .join(", ");
+}
