@@ -1,11 +1,6 @@
 import { create } from "@bufbuild/protobuf";
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
-import {
-  type Booking,
-  type BookingDetails,
-  type Confirmation,
-  ConfirmationSchema,
-} from "../../gen/leadline/v1/booking_pb.ts";
+import { type BookingDetails, type Confirmation, ConfirmationSchema } from "../../gen/leadline/v1/booking_pb.ts";
 import { type BookingActed, BookingVerb } from "../../gen/leadline/v1/event_pb.ts";
 import type { Unit } from "../../gen/leadline/v1/place_pb.ts";
 import { Classifier } from "../../gen/leadline/v1/report_pb.ts";
@@ -14,9 +9,6 @@ import { ALL_VERBS, axesAfter, axesOf, VERBS, type Verb } from "./booking-transi
 import { compare } from "./confirmation.ts";
 import { spaceAfter } from "./space.ts";
 import type { BookingSubject } from "./subject.ts";
-
-/** The type of the reference under which a confirmation's event carries the carrier's reference of the request. */
-export const REQUEST_REFERENCE_TYPE = "CBR";
 
 /** The verbs whose reason is kept as why the booking, its amendment or its cancellation came to nothing. */
 const ENDING: ReadonlySet<Verb> = new Set([
@@ -59,7 +51,8 @@ export function afterVerb(before: BookingSubject, acted: BookingActed, recordedA
     details,
   };
   const confirmed = given === undefined ? moved : withConfirmation(moved, given, recordedAt);
-  return { ...confirmed, booking: withRoute(withRequestReference(confirmed.booking, acted, verb), confirmed.details) };
+  const requestReference = booking.requestReference || acted.requestReference;
+  return { ...confirmed, booking: withRoute({ ...confirmed.booking, requestReference }, confirmed.details) };
 }
 
 /** The request, the amendment, the carrier's remarks and the reason. */
@@ -114,11 +107,4 @@ export function mergeUnits(standing: readonly Unit[], told: readonly Unit[]): Un
   const merged = new Map(standing.map((unit) => [unit.id, unit]));
   for (const unit of told) merged.set(unit.id, unit);
   return [...merged.values()];
-}
-
-/** A confirmation may be the first to tell the carrier's reference of the request. */
-function withRequestReference(booking: Booking, acted: BookingActed, verb: Verb): Booking {
-  if (verb !== BookingVerb.CONFIRM || booking.requestReference !== "") return booking;
-  const told = acted.request?.references.find((one) => one.type === REQUEST_REFERENCE_TYPE);
-  return told === undefined ? booking : { ...booking, requestReference: told.value };
 }

@@ -17,7 +17,15 @@ import {
   type Effects,
   NO_EFFECTS,
 } from "./booking-effects.ts";
-import { type AttachedOrder, arrivalDrafts, bookedDrafts, loadOrders } from "./booking-orders.ts";
+import {
+  type AttachedOrder,
+  arrivalDrafts,
+  bookedDrafts,
+  isNamedByBooking,
+  loadOrders,
+  namingDrafts,
+  withdrawnDrafts,
+} from "./booking-orders.ts";
 import { checkContainers, type Identifiers, refuseFields, unitViolations } from "./booking-request-rules.ts";
 import { hasEnded, isHeld, verbIllegal } from "./booking-transitions.ts";
 import { repeated } from "./cut-offs.ts";
@@ -66,8 +74,13 @@ export function attachmentOf(
 }
 
 /** Takes orders out of a booking. Those that are not in it change nothing. */
-export function decideDetach(load: Load, call: BookingCall & { readonly orderIds: readonly string[] }): Effects {
-  const { booking, details } = calledBooking(load, call);
+export function decideDetach(
+  load: Load,
+  now: Timestamp,
+  call: BookingCall & { readonly orderIds: readonly string[] },
+): Effects {
+  const subject = calledBooking(load, call);
+  const { booking, details } = subject;
   const attached = new Set(details.orders.map((entry) => entry.orderId));
   const entries = call.orderIds.map((orderId) => create(BookingOrderSchema, { orderId }));
   const loaded = loadOrders(load, entries);
@@ -80,7 +93,9 @@ export function decideDetach(load: Load, call: BookingCall & { readonly orderIds
     value: create(BookingDetachedSchema, { bookingId: booking.id }),
   };
   const own = bookingDraft(booking.id, { case: "bookingContentsChanged", value: contents });
-  return { drafts: [own, ...detached.map((id): Draft => ({ ref: orderRef(id), change }))] };
+  const leaving = loaded.orders.filter(({ entry }) => attached.has(entry.orderId));
+  const withdrawn = withdrawnDrafts(subject, leaving, now, `taken out of booking ${booking.id}`);
+  return { drafts: [own, ...withdrawn, ...detached.map((id): Draft => ({ ref: orderRef(id), change }))] };
 }
 
 /** Tells the units that travel in a booking, or corrects them. Units that stand so already change nothing. */
@@ -88,7 +103,8 @@ export function decideAddUnits(
   load: Load,
   call: BookingCall & { readonly units: readonly Unit[]; readonly identifiers: Identifiers },
 ): Effects {
-  const { booking, details } = calledBooking(load, call);
+  const subject = calledBooking(load, call);
+  const { booking, details } = subject;
   refuseFields(unitViolations(call.units));
   if (call.identifiers === "strict") checkContainers(call.units, "units");
   const standing = new Map(details.units.map((unit) => [unit.id, unit]));
@@ -97,9 +113,14 @@ export function decideAddUnits(
     return was === undefined || !equals(UnitSchema, was, unit);
   });
   if (units.length === 0) return NO_EFFECTS;
-  checkBound(booking, "units", mergeUnits(details.units, units).length);
+  const merged = mergeUnits(details.units, units);
+  checkBound(booking, "units", merged.length);
+  const attached = loadOrders(load, details.orders);
+  if ("needs" in attached) return attached;
   const contents = create(BookingContentsChangedSchema, { units });
-  return { drafts: [bookingDraft(booking.id, { case: "bookingContentsChanged", value: contents })] };
+  const after: BookingSubject = { ...subject, details: { ...details, units: merged } };
+  const own = bookingDraft(booking.id, { case: "bookingContentsChanged", value: contents });
+  return { drafts: [own, ...namingDrafts(after, attached.orders)] };
 }
 
 /** Orders that are named twice, and units that the booking does not have. */
@@ -125,8 +146,9 @@ function attachedDrafts(
   isNew: boolean,
   now: Timestamp,
 ): Draft[] {
-  const { booking } = subject;
-  const value = create(OrderBookingSchema, { bookingId: booking.id, carrier: booking.carrier, unitIds: entry.unitIds });
+  const { booking, details } = subject;
+  const unitIds = isNamedByBooking(entry, order) ? details.units.map((unit) => unit.id) : entry.unitIds;
+  const value = create(OrderBookingSchema, { bookingId: booking.id, carrier: booking.carrier, unitIds });
   const change: Change = { case: "bookingAttached", value: create(BookingAttachedSchema, { booking: value }) };
   const draft: Draft = { ref: orderRef(entry.orderId), change };
   if (!isNew || !isHeld(booking) || booking.confirmationVersion === 0) return [draft];

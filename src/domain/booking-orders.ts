@@ -2,13 +2,15 @@ import { create, equals } from "@bufbuild/protobuf";
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
 import type { BookingOrder, Leg } from "../../gen/leadline/v1/booking_pb.ts";
 import { ErrorReason } from "../../gen/leadline/v1/error_pb.ts";
+import { BookingAttachedSchema } from "../../gen/leadline/v1/event_pb.ts";
 import { LocalTimeSchema } from "../../gen/leadline/v1/place_pb.ts";
 import { Classifier, type Report, ReportSchema } from "../../gen/leadline/v1/report_pb.ts";
 import { inOrder, samePlace } from "./milestone-kinds.ts";
 import { unitsOf } from "./order-extent.ts";
-import { type ReportTaking, reportOnOrder } from "./order-reports.ts";
+import { type ReportTaking, reportOnOrder, retractOnOrder } from "./order-reports.ts";
 import { hasEnded } from "./order-status.ts";
 import { Refusal } from "./refusal.ts";
+import { counts, findReport } from "./reports.ts";
 import { STANDARD_FLOW } from "./standard-flow.ts";
 import {
   type BookingSubject,
@@ -37,27 +39,18 @@ export function loadOrders(
   const orders: AttachedOrder[] = [];
   const unknown: string[] = [];
   for (const entry of entries) {
-    const loaded = loadNamed(load, orderRef(entry.orderId));
-    if (loaded === "not named") return { needs: entries.map(({ orderId }) => orderRef(orderId)) };
-    if (loaded === undefined) unknown.push(entry.orderId);
-    else orders.push({ entry, order: loaded });
+    const ref = orderRef(entry.orderId);
+    // Which orders a booking carries is known only once it is loaded.
+    if (!load.has(ref)) return { needs: entries.map(({ orderId }) => orderRef(orderId)) };
+    const order = load(ref);
+    if (order?.kind === SubjectKind.ORDER) orders.push({ entry, order });
+    else unknown.push(entry.orderId);
   }
   const [first] = unknown;
   if (first === undefined) return { orders };
   throw new Refusal(ErrorReason.ORDER_UNKNOWN, `order "${first}" does not exist`, {
     metadata: { order_id: first, order_ids: unknown.join(",") },
   });
-}
-
-/** Which orders a booking carries is known only once it is loaded, so they may be asked for without having been named. */
-function loadNamed(load: Load, ref: SubjectRef): OrderSubject | undefined | "not named" {
-  try {
-    const subject = load(ref);
-    return subject?.kind === SubjectKind.ORDER ? subject : undefined;
-  } catch (error) {
-    if (error instanceof Refusal) throw error;
-    return "not named";
-  }
 }
 
 /**
@@ -80,6 +73,51 @@ export function bookedDrafts(booking: BookingSubject, orders: readonly AttachedO
     });
     return reportOnOrder(attached.order, report, now, OWN_REPORT).drafts;
   });
+}
+
+/**
+ * Takes back from the orders what the booking said of them by itself: that their space is confirmed, and when they are
+ * expected to arrive. They are no longer in it, or it carries nothing any more.
+ */
+export function withdrawnDrafts(
+  booking: BookingSubject,
+  orders: readonly AttachedOrder[],
+  now: Timestamp,
+  reason: string,
+): Draft[] {
+  return orders.flatMap(({ order }) =>
+    (["confirmed", "arrival"] as const).flatMap((what) => {
+      const identity = identityOf(booking, what);
+      const known = findReport(order.details.reports, identity);
+      if (known === undefined || !counts(known)) return [];
+      return retractOnOrder(order, { ...identity, sourceUpdatedAt: now, reason }, now).drafts;
+    }),
+  );
+}
+
+/**
+ * The drafts by which attached orders come to know the booking's units, where they name none themselves: all of the
+ * booking's, so that what happens to one of three containers is known to be one of three.
+ */
+export function namingDrafts({ booking, details }: BookingSubject, orders: readonly AttachedOrder[]): Draft[] {
+  const unitIds = details.units.map((unit) => unit.id);
+  return orders.flatMap(({ entry, order }) => {
+    const known = order.details.bookings.find((one) => one.bookingId === booking.id);
+    if (!isNamedByBooking(entry, order) || equalLists(known?.unitIds ?? [], unitIds)) return [];
+    const value = create(BookingAttachedSchema, {
+      booking: { bookingId: booking.id, carrier: booking.carrier, unitIds },
+    });
+    return [{ ref: orderRef(entry.orderId), change: { case: "bookingAttached", value } } satisfies Draft];
+  });
+}
+
+/** Whether an order leaves it to the booking which units carry it: it has none of its own, and all of the booking's are its. */
+export function isNamedByBooking(entry: BookingOrder, order: OrderSubject): boolean {
+  return entry.unitIds.length === 0 && order.details.units.length === 0;
+}
+
+function equalLists(a: readonly string[], b: readonly string[]): boolean {
+  return a.length === b.length && a.every((value, i) => value === b[i]);
 }
 
 /**

@@ -2,7 +2,6 @@ import { create } from "@bufbuild/protobuf";
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
 import {
   type BookingRequest,
-  BookingRequestSchema,
   type Confirmation,
   ConfirmationSchema,
   type Feedback,
@@ -11,10 +10,10 @@ import { ErrorReason } from "../../gen/leadline/v1/error_pb.ts";
 import { BookingActedSchema, BookingVerb } from "../../gen/leadline/v1/event_pb.ts";
 import { TransportMode } from "../../gen/leadline/v1/place_pb.ts";
 import { evolveBooking } from "./booking.ts";
-import { mergeUnits, REQUEST_REFERENCE_TYPE } from "./booking-acted.ts";
+import { mergeUnits } from "./booking-acted.ts";
 import { checkConfirmation } from "./booking-confirmation-rules.ts";
 import { type BookingCall, bookingDraft, calledBooking, checkBound, type Effects } from "./booking-effects.ts";
-import { arrivalDrafts, bookedDrafts, loadOrders } from "./booking-orders.ts";
+import { arrivalDrafts, bookedDrafts, loadOrders, namingDrafts, withdrawnDrafts } from "./booking-orders.ts";
 import { checkRequest, checkSameBooking, type Identifiers, refuseFields } from "./booking-request-rules.ts";
 import { checkVerb, type Verb } from "./booking-transitions.ts";
 import { compare } from "./confirmation.ts";
@@ -42,6 +41,9 @@ export interface VerbCall extends BookingCall {
   readonly requestReference?: string;
 }
 
+/** The verbs after which a booking that was confirmed carries nothing. */
+const ENDS_SPACE: ReadonlySet<Verb> = new Set([BookingVerb.DECLINE, BookingVerb.CONFIRM_CANCELLATION]);
+
 /**
  * Carries out a verb of the three axes. Refuses what the table does not allow (VERB_ILLEGAL, AMENDMENT_OPEN,
  * MODE_MISMATCH) before it looks at what the verb carries.
@@ -51,25 +53,32 @@ export function decideVerb(load: Load, now: Timestamp, call: VerbCall): Effects 
   checkVerb(subject.booking, call.verb);
   checkCarried(subject, call);
   const confirmation = call.confirmation && nextConfirmation(subject, call, call.confirmation, now);
-  const request = call.request ?? requestReferenceCarrier(call);
   const acted = create(BookingActedSchema, {
     verb: call.verb,
-    ...(request && { request }),
+    ...(call.request && { request: call.request }),
     ...(confirmation && { confirmation }),
     feedbacks: [...(call.feedbacks ?? [])],
     reason: call.reason ?? "",
     spaceCode: call.spaceCode ?? "",
+    requestReference: call.requestReference ?? "",
   });
   const change: Change = { case: "bookingActed", value: acted };
   const draft = bookingDraft(call.bookingId, change);
-  if (confirmation === undefined) return { drafts: [draft] };
+  const ends = ENDS_SPACE.has(call.verb);
+  if (confirmation === undefined && call.request === undefined && !ends) return { drafts: [draft] };
   const attached = loadOrders(load, subject.details.orders);
   if ("needs" in attached) return attached;
+  if (ends) {
+    const reason = `booking ${call.bookingId} carries nothing any more`;
+    return { drafts: [draft, ...withdrawnDrafts(subject, attached.orders, now, reason)] };
+  }
   const recorded = { version: subject.booking.version + 1n, recordedAt: now };
   const after = evolveBooking(subject, change, recorded, call.bookingId);
   const first = subject.booking.confirmationVersion === 0;
+  const named = namingDrafts(after, attached.orders);
+  if (confirmation === undefined) return { drafts: [draft, ...named] };
   const booked = first ? bookedDrafts(after, attached.orders, now) : [];
-  return { drafts: [draft, ...booked, ...arrivalDrafts(subject, after, attached.orders, now)] };
+  return { drafts: [draft, ...named, ...booked, ...arrivalDrafts(subject, after, attached.orders, now)] };
 }
 
 /** What the verb carries, against the booking. */
@@ -91,9 +100,14 @@ function checkCarried(subject: BookingSubject, call: VerbCall): void {
   if (call.verb === BookingVerb.REQUEST_CANCELLATION) checkBookingReference(subject, call.bookingReference ?? "");
 }
 
-/** A confirmed booking is cancelled by the carrier's booking reference; the request's reference does not do. */
+/**
+ * A confirmed booking is cancelled by the carrier's booking reference; the request's reference does not do (DCSA Booking,
+ * UC13). In air and road a carrier may never tell one: then the booking is cancelled without.
+ */
 function checkBookingReference({ booking }: BookingSubject, given: string): void {
   if (given !== "" && given === booking.bookingReference) return;
+  const isNeeded = booking.mode === TransportMode.OCEAN || booking.bookingReference !== "";
+  if (given === "" && !isNeeded) return;
   const known = booking.bookingReference === "" ? "the carrier has told none yet" : `"${given}" is not it`;
   throw new Refusal(
     ErrorReason.BOOKING_REFERENCE_NEEDED,
@@ -119,11 +133,4 @@ function nextConfirmation(
     cutOffs: withKinds(given.cutOffs),
     space: compare(against, given, details.confirmations.at(-1)).space,
   });
-}
-
-/** How a confirmation's event carries the carrier's reference of the request: as a reference of its own. */
-function requestReferenceCarrier(call: VerbCall): BookingRequest | undefined {
-  if (!call.requestReference) return undefined;
-  const references = [{ type: REQUEST_REFERENCE_TYPE, value: call.requestReference }];
-  return create(BookingRequestSchema, { references });
 }

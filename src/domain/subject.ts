@@ -44,8 +44,13 @@ export interface Recorded {
   readonly recordedAt: Timestamp;
 }
 
-/** The subjects of a command before it. Throws when asked for one that the command did not name. */
-export type Load = (ref: SubjectRef) => Subject | undefined;
+/** The subjects of a command before it. */
+export interface Load {
+  /** The subject; undefined: it does not exist. Throws when it was not loaded. */
+  (ref: SubjectRef): Subject | undefined;
+  /** Whether it was loaded; if not, a decision that needs it answers with `needs`. */
+  has(ref: SubjectRef): boolean;
+}
 
 /** The subjects of a command after it, for its answer. */
 export interface After {

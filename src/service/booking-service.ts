@@ -1,18 +1,15 @@
-import { create } from "@bufbuild/protobuf";
 import {
   BookingService,
   type ReportMilestoneRequest,
   type RequestBookingRequest,
   type RetractMilestoneRequest,
 } from "../../gen/leadline/v1/booking_service_pb.ts";
-import { type Report, ReportSchema } from "../../gen/leadline/v1/report_pb.ts";
 import { decideAppointment } from "../domain/booking-appointments.ts";
 import { decideAddUnits, decideAttach, decideDetach } from "../domain/booking-contents.ts";
 import { decideMilestone, decideMilestoneRetraction } from "../domain/booking-milestones.ts";
 import { decideRequest } from "../domain/booking-requesting.ts";
 import { decideSchedule } from "../domain/booking-schedule.ts";
 import { fieldInvalid } from "../domain/field-invalid.ts";
-import type { Principal } from "../domain/principal.ts";
 import { orderRef } from "../domain/subject.ts";
 import { checkTimestamp } from "../domain/times.ts";
 import type { Journal } from "../journal/journal.ts";
@@ -24,6 +21,7 @@ import { bookingReads } from "./booking-reads.ts";
 import { bookingVerbs } from "./booking-verbs.ts";
 import type { Call, Implementation } from "./call.ts";
 import { visibilityOf } from "./command.ts";
+import { identified, sourceOf } from "./report-identity.ts";
 
 /** What the BookingService is made of. */
 export interface BookingServiceParts {
@@ -67,7 +65,7 @@ function contents(journal: Journal): Contents {
         bookingId: request.bookingId,
         etag: request.etag,
         alsoNamed: request.orderIds.map(orderRef),
-        decide: (load, _now, on) => decideDetach(load, { ...on, orderIds: request.orderIds }),
+        decide: (load, now, on) => decideDetach(load, now, { ...on, orderIds: request.orderIds }),
         answer: bookingAlone<typeof rpc.detachOrders.output>,
       }),
     addUnits: (request, call) =>
@@ -133,22 +131,11 @@ async function reportMilestone(journal: Journal, request: ReportMilestoneRequest
 async function retractMilestone(journal: Journal, request: RetractMilestoneRequest, call: Call) {
   const { sourceId, sourceUpdatedAt, reason } = request;
   checkTimestamp(sourceUpdatedAt, "source_updated_at");
-  const source = request.source || nameOf(call.principal);
+  const source = sourceOf(call.principal, request.source);
   return await submitOnBooking(journal, call, rpc.retractMilestone, request, {
     bookingId: request.bookingId,
     decide: (load, now, on) =>
       decideMilestoneRetraction(load, now, { ...on, retraction: { source, sourceId, sourceUpdatedAt, reason } }),
     answer: (booking, { outcome }) => ({ outcome, booking }),
   });
-}
-
-/** The report with its source and its id there filled in. */
-function identified(report: Report, principal: Principal): Report {
-  const source = report.source || nameOf(principal);
-  return create(ReportSchema, { ...report, source, sourceId: report.sourceId || drawId("rpt") });
-}
-
-/** The default source of a caller's reports: its key's name. */
-function nameOf(principal: Principal): string {
-  return principal.kind === "key" ? principal.name : principal.id;
 }

@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { type DescMessage, type DescMethodUnary, type MessageShape, toBinary } from "@bufbuild/protobuf";
-import { Role } from "../../gen/leadline/v1/tenant_pb.ts";
 import { ErrorReason } from "../../gen/leadline/v1/error_pb.ts";
+import { Role } from "../../gen/leadline/v1/tenant_pb.ts";
 import type { Principal, Visibility } from "../domain/principal.ts";
 import { Refusal } from "../domain/refusal.ts";
 import type { Decide, SubjectRef } from "../domain/subject.ts";

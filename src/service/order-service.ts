@@ -8,7 +8,6 @@ import {
   type ReportStatusRequest,
   type ReportStatusResponse,
 } from "../../gen/leadline/v1/order_service_pb.ts";
-import type { Report } from "../../gen/leadline/v1/report_pb.ts";
 import { fieldInvalid } from "../domain/field-invalid.ts";
 import {
   decideCancelOrder,
@@ -18,7 +17,6 @@ import {
   decideReportStatus,
   decideRetractReport,
 } from "../domain/order-commands.ts";
-import type { Principal } from "../domain/principal.ts";
 import { Code, Refusal } from "../domain/refusal.ts";
 import { orderRef } from "../domain/subject.ts";
 import { checkTimestamp } from "../domain/times.ts";
@@ -28,6 +26,7 @@ import type { PageTokens } from "../wire/page-token.ts";
 import type { Call, Implementation } from "./call.ts";
 import { commandFor } from "./command.ts";
 import { orderReads } from "./order-reading.ts";
+import { identified, sourceOf } from "./report-identity.ts";
 
 /** What the OrderService is made of. */
 export interface OrderServiceParts {
@@ -65,7 +64,7 @@ export function createOrderService(parts: OrderServiceParts): Implementation<typ
     async retractReport(request, call) {
       const { orderId, sourceId, sourceUpdatedAt, reason } = request;
       checkTimestamp(sourceUpdatedAt, "source_updated_at");
-      const source = request.source || sourceOf(call.principal);
+      const source = sourceOf(call.principal, request.source);
       const decide = decideRetractReport(orderId, { source, sourceId, sourceUpdatedAt, reason });
       return journal.submit(
         commandFor(call, methods.retractReport, request, { subjects: [orderRef(orderId)], decide }),
@@ -96,16 +95,6 @@ async function reportStatus(journal: Journal, request: ReportStatusRequest, call
   const report = identified(request.report, call.principal);
   const decide = decideReportStatus(orderId, report, { strict: true, refuseIfUnfit, flags: [] });
   return journal.submit(commandFor(call, methods.reportStatus, request, { subjects: [orderRef(orderId)], decide }));
-}
-
-/** A report with its source, by default the key's name, and an id there, by default a drawn one. */
-function identified(report: Report, principal: Principal): Report {
-  if (report.source !== "" && report.sourceId !== "") return report;
-  return { ...report, source: report.source || sourceOf(principal), sourceId: report.sourceId || drawId("rpt") };
-}
-
-function sourceOf(principal: Principal): string {
-  return principal.kind === "key" ? principal.name : principal.id;
 }
 
 function taken(response: ReportStatusResponse): BatchReportStatusResult {

@@ -20,6 +20,7 @@ export async function openOrm(url: string, options: OrmOptions = {}): Promise<Mi
     driverOptions: { options: `-c statement_timeout=${options.statementTimeoutMs ?? 10_000} -c timezone=UTC` },
     forceUtcTimezone: true,
     allowGlobalContext: false,
+    ensureDatabase: false, // a database that is not there is a mistake in the settings
     discovery: { warnWhenNoEntities: false },
     migrations: { migrationsList: migrations, tableName: "migration", snapshot: false, silent: true },
     // The journal's tables have no entities, see entities.ts.
@@ -36,6 +37,8 @@ export async function withTenants<T>(
   tenants: readonly string[],
   work: (em: EntityManager) => Promise<T>,
 ): Promise<T> {
+  const strange = tenants.find((tenant) => tenant.includes(","));
+  if (strange !== undefined) throw new Error(`tenant "${strange}" cannot exist: ids contain no comma`);
   return scoped(orm, "app.tenants", tenants.join(","), work);
 }
 

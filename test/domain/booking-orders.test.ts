@@ -7,6 +7,7 @@ import { type Unit, UnitKind, UnitSchema } from "../../gen/leadline/v1/place_pb.
 import { Classifier, ReportSchema } from "../../gen/leadline/v1/report_pb.ts";
 import { decideAddUnits, decideAttach, decideDetach } from "../../src/domain/booking-contents.ts";
 import { BOOKING_BOUNDS } from "../../src/domain/booking-effects.ts";
+import { decideMilestone } from "../../src/domain/booking-milestones.ts";
 import { reportOnOrder } from "../../src/domain/order-reports.ts";
 import { bookingRef, type Draft, orderRef } from "../../src/domain/subject.ts";
 import {
@@ -37,7 +38,10 @@ function attach(world: World, entries: Entry[]) {
 }
 
 function detach(world: World, orderIds: string[]) {
-  return world.run((load) => decideDetach(load, { ...CALL, orderIds }), [bookingRef(ID), ...orderIds.map(orderRef)]);
+  return world.run(
+    (load, now) => decideDetach(load, now, { ...CALL, orderIds }),
+    [bookingRef(ID), ...orderIds.map(orderRef)],
+  );
 }
 
 function addUnits(world: World, units: Unit[]) {
@@ -226,5 +230,73 @@ describe("units of a booking", () => {
     const pieces = (count: number) => Array.from({ length: count }, (_, i) => unit(`P${i}`, UnitKind.PIECE));
     addUnits(world, pieces(BOOKING_BOUNDS.units));
     expect(reasonOf(() => addUnits(world, pieces(BOOKING_BOUNDS.units + 1)))).toBe(ErrorReason.SUBJECT_FULL);
+  });
+});
+
+describe("an order that leaves its units to the booking", () => {
+  function moved(world: World, unit: string, milestone: string) {
+    const report = create(ReportSchema, {
+      source: "MAEU",
+      sourceId: `${unit}/${milestone}`,
+      classifier: Classifier.ACTUAL,
+      milestone,
+      occurredAt: at("2026-03-02T08:00:00Z"),
+      unitIds: [unit],
+    });
+    return world.run((load, now) => decideMilestone(load, now, { ...CALL, report, strict: true, flags: [] }));
+  }
+
+  it("counts one of three containers as one of three, and is on its way with the last", () => {
+    const world = begun();
+    attach(world, [{ orderId: "ord-2" }]);
+    moved(world, A, "DEPARTED");
+    expect(world.order("ord-2").order.shipping).toMatchObject({ unitsDone: 1, unitsTotal: 3 });
+    expect(world.order("ord-2").order.status).toBe("RECEIVED");
+    for (const unit of [B, C]) moved(world, unit, "DEPARTED");
+    expect(world.order("ord-2").order.status).toBe("IN_TRANSIT");
+  });
+
+  it("learns of units that are told later, by the carrier or in the confirmation", () => {
+    const world = new World();
+    world.createOrder("ord-2");
+    world.request(oceanRequest(), [{ orderId: "ord-2" }]);
+    expect(told(addUnits(world, [container(A)]))).toEqual([`${ID} bookingContentsChanged`, "ord-2 bookingAttached"]);
+    world.verb(CONFIRM, { confirmation: oceanConfirmation({ units: [A, B].map(container) }) });
+    expect(world.order("ord-2").details.bookings).toMatchObject([{ unitIds: [A, B] }]);
+    expect(world.booking().details.orders).toMatchObject([{ orderId: "ord-2", unitIds: [] }]);
+  });
+});
+
+describe("orders of a booking that comes to nothing", () => {
+  function confirmed(): World {
+    const world = begun();
+    attach(world, [{ orderId: "ord-1", unitIds: [A] }]);
+    world.verb(CONFIRM, { confirmation });
+    expect(world.order("ord-1").order).toMatchObject({ status: "BOOKED" });
+    return world;
+  }
+
+  it.each([
+    ["declined", (world: World) => world.verb(BookingVerb.DECLINE, { reason: "no space after all" })],
+    [
+      "cancelled",
+      (world: World) => {
+        world.verb(BookingVerb.REQUEST_CANCELLATION, { bookingReference: world.booking().booking.bookingReference });
+        world.verb(BookingVerb.CONFIRM_CANCELLATION);
+      },
+    ],
+    ["without them", (world: World) => detach(world, ["ord-1"])],
+  ])("are no longer BOOKED, nor expected to arrive, once it is %s", (_word, act) => {
+    const world = confirmed();
+    act(world);
+    expect(world.order("ord-1").order.status).toBe("RECEIVED");
+    expect(world.order("ord-1").order.estimatedDelivery).toBeUndefined();
+  });
+
+  it("are BOOKED again when they are attached again", () => {
+    const world = confirmed();
+    detach(world, ["ord-1"]);
+    attach(world, [{ orderId: "ord-1", unitIds: [A] }]);
+    expect(world.order("ord-1").order.status).toBe("BOOKED");
   });
 });

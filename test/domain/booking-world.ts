@@ -152,10 +152,14 @@ export class World {
     this.#minutes += 1;
     const now = stamp(new Date(Date.UTC(2026, 0, 1, 0, this.#minutes)).toISOString());
     const known = new Set(named.map(keyOf));
-    const load: Load = (ref) => {
-      if (!known.has(keyOf(ref))) throw new Error(`${ref.id} was not named`);
-      return this.#subjects.get(keyOf(ref));
-    };
+    const has = (ref: SubjectRef) => known.has(keyOf(ref));
+    const load: Load = Object.assign(
+      (ref: SubjectRef) => {
+        if (!has(ref)) throw new Error(`${ref.id} was not named`);
+        return this.#subjects.get(keyOf(ref));
+      },
+      { has },
+    );
     let effects = decide(load, now);
     if ("needs" in effects) {
       for (const ref of effects.needs) known.add(keyOf(ref));

@@ -28,7 +28,8 @@ export const file_leadline_v1_report: GenFile = /*@__PURE__*/
  */
 export type Report = Message<"leadline.v1.Report"> & {
   /**
-   * Who observed: a carrier's code, a system's name. Empty: the name of the calling key.
+   * Who observed: a carrier's code, a system's name. Empty: the calling carrier's code, else the
+   * name of the calling key.
    *
    * @generated from field: string source = 1;
    */

@@ -418,7 +418,7 @@ export const CreateLinkResponseSchema: GenMessage<CreateLinkResponse> = /*@__PUR
 
 /**
  * TenantService keeps tenants and their credentials. The service owner's credential makes tenants and their keys, and sees
- * no tenant's data; a tenant's owner makes keys and links in its own tenant.
+ * no tenant's data; a tenant's owner makes keys in its own tenant, owners and operators make links.
  *
  * @generated from service leadline.v1.TenantService
  */
