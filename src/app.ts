@@ -1,0 +1,251 @@
+/**
+ * The composition root: the one place that knows every part. `startApp` builds one instance from its settings; nothing is
+ * global, so several can run in one process.
+ *
+ *   database -> journal -> hubs -> services -> doors
+ *                  \-> bus -> the hubs of the other instances
+ */
+import { createHash } from "node:crypto";
+import { setTimeout as sleep } from "node:timers/promises";
+import type { MikroORM } from "@mikro-orm/postgresql";
+import { type Logger, pino } from "pino";
+import { Registry } from "prom-client";
+import { BookingService } from "../gen/leadline/v1/booking_service_pb.ts";
+import { ImportService } from "../gen/leadline/v1/import_service_pb.ts";
+import { OrderService } from "../gen/leadline/v1/order_service_pb.ts";
+import { TenantService } from "../gen/leadline/v1/tenant_service_pb.ts";
+import { type Database, openDatabase } from "./app/database.ts";
+import { ownerKey, readSecret } from "./app/deployment.ts";
+import { openDoors, readTls } from "./app/doors.ts";
+import { type KnownKeys, knownKeys, readFirstKeys } from "./app/first-keys.ts";
+import { Instance } from "./app/instances.ts";
+import { registerParts } from "./app/metrics.ts";
+import { RequestMemory } from "./app/request-memory.ts";
+import type { Bus } from "./bus/bus.ts";
+import { InProcessBus } from "./bus/in-process.ts";
+import { NatsBus } from "./bus/nats.ts";
+import type { Config } from "./config.ts";
+import { PostgresJournal } from "./journal/postgres-journal.ts";
+import { createBookingService } from "./service/booking-service.ts";
+import type { Call, ServiceEntry } from "./service/call.ts";
+import { Credentials } from "./service/credentials.ts";
+import { createWorkList } from "./service/import/work-list.ts";
+import { createImportService } from "./service/import-service.ts";
+import { keyRecords } from "./service/key-records.ts";
+import { Limits } from "./service/limits.ts";
+import { LinkTokens } from "./service/link-token.ts";
+import { createOrderService } from "./service/order-service.ts";
+import { authorise } from "./service/permissions.ts";
+import { createTenantService } from "./service/tenant-service.ts";
+import { redactUrl } from "./settings.ts";
+import { openOrm } from "./store/orm.ts";
+import { Hubs } from "./watch/hubs.ts";
+import type { WatchOptions } from "./watch/options.ts";
+import { PageTokens } from "./wire/page-token.ts";
+import { Positions } from "./wire/position.ts";
+
+/** What a caller may bring along in place of what `startApp` would make. */
+export interface AppParts {
+  /** Default: nothing is logged. */
+  readonly log?: Logger;
+  /** Default: NATS where the settings name it, else one of this process' own. It is closed with the app. */
+  readonly bus?: Bus;
+  /** What `/metrics` shows beside the instance's own. */
+  readonly registry?: Registry;
+}
+
+/** One running instance. */
+export interface App {
+  readonly grpcPort: number;
+  readonly httpPort: number;
+  /** `host:port`, as a client on this machine reaches the gRPC door; with TLS a URL. */
+  readonly grpcAddress: string;
+  readonly httpUrl: string;
+  /** The credentials that this start may show. */
+  readonly keys: KnownKeys;
+  /** One line each: what is not as it should be, and what to do. */
+  readonly warnings: readonly string[];
+  /** Resolves when the embedded database has gone by itself; never otherwise. */
+  readonly lost: Promise<void>;
+  /** Drains: watches end with their positions, calls in flight finish, writes are written. Again: the same promise. */
+  stop(): Promise<void>;
+}
+
+/** How long a start waits for NATS before it warns and goes on. */
+const natsPatienceMs = 1_500;
+
+/** Starts an instance. Throws a StartError once everything that it had started is stopped again. */
+export async function startApp(config: Config, parts: AppParts = {}): Promise<App> {
+  await using started = new AsyncDisposableStack();
+  const log = parts.log ?? pino({ enabled: false });
+  const tls = readTls(config);
+  const database = started.use(await openDatabase(config));
+  const poolOptions = { poolMax: config.poolConnections, statementTimeoutMs: config.statementTimeoutMs };
+  const orm = started.adopt(await openOrm(database.url, poolOptions), (open) => open.close(true));
+  const secret = await readSecret(orm);
+  const bus = started.adopt(parts.bus ?? createBus(config, secret, log), (open) => open.close());
+  const positions = new Positions(secret);
+  const { journal, hubs } = openJournal(config, database, { bus, positions, log, started });
+
+  const records = keyRecords(orm);
+  const links = new LinkTokens(secret);
+  const pageTokens = new PageTokens(secret);
+  const tenants = createTenantService({ orm, journal, links, pageTokens, revoked: (id) => credentials.revoked(id) });
+  const remembered = database.embedded ? readFirstKeys(config.dataDir) : {};
+  const owner = await ownerKey(orm, config.ownerKey, remembered.serviceOwner, database.embedded);
+  const keys = await knownKeys(
+    owner,
+    database.embedded ? { dataDir: config.dataDir, remembered, tenants, records } : undefined,
+  );
+
+  const limits = new Limits({
+    tierOf: (principal) => credentials.tierOf(principal),
+    callsPerSecond: config.keyCallsPerSecond,
+    streams: config.keyStreams,
+  });
+  const credentials = new Credentials({
+    keys: records,
+    links,
+    ownerHash: owner.hash,
+    bus,
+    endStreams: (keyId) => hubs.endCredential(keyId),
+    streamKeys: () => limits.streamKeys(),
+    onError: (error) => log.warn({ err: error }, "keys could not be read again or marked as used; trying again"),
+    cacheMs: config.keyCacheMs,
+    sweepMs: config.keySweepMs,
+  });
+  credentials.start();
+  started.adopt(credentials, (running) => running.stop());
+  const others = await tellOfInstance(config, orm, log, started);
+
+  const workList = createWorkList(orm, { maxItems: config.workItemsMax });
+  const onFault = (error: unknown, call: Call) => log.error({ err: error, callId: call.callId }, "an item failed");
+  const services: ServiceEntry[] = [
+    { service: OrderService, implementation: createOrderService({ journal, pageTokens, onFault }) },
+    { service: BookingService, implementation: createBookingService({ journal, positions, pageTokens }) },
+    { service: ImportService, implementation: createImportService({ journal, workList, pageTokens, onFault }) },
+    { service: TenantService, implementation: tenants },
+  ];
+  const registry = parts.registry ?? new Registry();
+  registerParts(registry, { journal, hubs, bus });
+  const { authenticate } = credentials;
+  const ready = () => answers(orm);
+  const doors = started.use(
+    await openDoors(config, tls, { services, authenticate, authorise, limits, hubs, log, registry, ready }),
+  );
+  const late = await lateness(config, parts, bus, database.embedded ? 0 : others);
+  log.info({ grpc: doors.grpcAddress, http: doors.httpUrl }, "serving");
+
+  const owned = started.move();
+  let stopped: Promise<void> | undefined;
+  const { grpcPort, httpPort, grpcAddress, httpUrl } = doors;
+  return {
+    ...{ grpcPort, httpPort, grpcAddress, httpUrl, keys, lost: database.lost },
+    warnings: [...database.warnings, ...late],
+    stop: () => {
+      stopped ??= owned.disposeAsync();
+      return stopped;
+    },
+  };
+}
+
+/** Every instance of one database finds the others under a name that follows from the deployment's secret. */
+function createBus(config: Config, secret: Uint8Array, log: Logger): Bus {
+  if (config.natsUrl === undefined) return new InProcessBus();
+  const deployment = createHash("sha256").update("leadline deployment").update(secret).digest("hex").slice(0, 16);
+  const servers = config.natsUrl.split(",").map((server) => server.trim());
+  return new NatsBus({ servers, deployment, log });
+}
+
+/** The journal and those who are told of its commits: the hubs here, and over the bus those of the other instances. */
+function openJournal(
+  config: Config,
+  database: Database,
+  parts: { bus: Bus; positions: Positions; log: Logger; started: AsyncDisposableStack },
+): { journal: PostgresJournal; hubs: Hubs } {
+  const { bus, positions, log, started } = parts;
+  const journal = new PostgresJournal({
+    connection: {
+      url: database.url,
+      statementTimeoutMs: config.statementTimeoutMs,
+      lockTimeoutMs: config.lockTimeoutMs,
+      idleInTransactionTimeoutMs: config.idleInTransactionTimeoutMs,
+    },
+    readers: config.readConnections,
+    batchMaxCommands: config.batchCommands,
+    batchMaxBytes: config.batchBytes,
+    maxQueued: config.queueCommands,
+    maxQueuedPerTenant: config.queueTenantCommands,
+    giveUpAfterMs: config.commitGiveUpMs,
+    onTrouble: (what, error) => log.warn({ err: error }, what),
+    onCommit: (extensions) => {
+      for (const extension of extensions) {
+        hubs.extend(extension);
+        bus.publish(extension);
+      }
+    },
+  });
+  started.adopt(journal, (open) => open.close());
+  const hubs = new Hubs({ reader: journal, bus, positions, log, options: watchOptions(config) });
+  started.adopt(hubs, (open) => open.close());
+  return { journal, hubs };
+}
+
+function watchOptions(config: Config): Partial<WatchOptions> {
+  const { watchersMax, tenantWatchersMax, ringEvents, ringBytes, catchUpReads } = config;
+  const { heartbeatMs, slowReaderBytes, slowReaderMs, unverifiedMs, headCheckMs } = config;
+  return {
+    ...{ watchersMax, tenantWatchersMax, ringEvents, ringBytes, catchUpReads },
+    ...{ heartbeatMs, slowReaderBytes, slowReaderMs, unverifiedMs, headCheckMs },
+    messageBytes: config.watchMessageBytes,
+    maxAgeMs: config.watchMaxAgeMs,
+  };
+}
+
+/** What goes on beside the calls, for as long as the instance runs. @returns how many other instances run */
+async function tellOfInstance(
+  config: Config,
+  orm: MikroORM,
+  log: Logger,
+  started: AsyncDisposableStack,
+): Promise<number> {
+  const instance = new Instance(orm, {
+    onError: (error) => log.warn({ err: error }, "this instance could not tell that it runs; trying again"),
+  });
+  const others = await instance.start();
+  started.adopt(instance, (running) => running.stop());
+  const memory = new RequestMemory(orm, {
+    days: config.requestMemoryDays,
+    onError: (error) => log.warn({ err: error }, "old request ids could not be forgotten; trying again"),
+  });
+  memory.start();
+  started.adopt(memory, (running) => running.stop());
+  return others;
+}
+
+async function answers(orm: MikroORM): Promise<boolean> {
+  try {
+    await orm.em.fork().execute("select 1");
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** Instances that cannot hear each other still tell their watchers everything, but late. */
+async function lateness(config: Config, parts: AppParts, bus: Bus, others: number): Promise<string[]> {
+  if (parts.bus !== undefined) return [];
+  const late = `changes made through another instance reach watchers here up to ${config.headCheckMs / 1_000} seconds late`;
+  if (config.natsUrl === undefined) {
+    if (others === 0) return [];
+    const instances = `${others} other instance${others > 1 ? "s" : ""} on this database, and no NATS_URL`;
+    return [`${instances}: ${late}; set NATS_URL on all of them`];
+  }
+  for (const deadline = Date.now() + natsPatienceMs; Date.now() < deadline; await sleep(20)) {
+    if (bus.stats().connected) return [];
+  }
+  const servers = config.natsUrl.split(",").map((server) => redactUrl(server.trim()));
+  return [
+    `NATS (${servers.join(", ")}) cannot be reached, so ${late}: start it, or correct NATS_URL; it is tried on and on`,
+  ];
+}

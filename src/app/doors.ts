@@ -1,0 +1,122 @@
+/** Opens the two doors of an instance, and drains them. */
+import { readFileSync } from "node:fs";
+import type { Registry } from "prom-client";
+import type { Config } from "../config.ts";
+import { builtinServices } from "../doors/builtins.ts";
+import { drain } from "../doors/drain.ts";
+import { GrpcDoor } from "../doors/grpc.ts";
+import { Health } from "../doors/health.ts";
+import { HttpDoor } from "../doors/http.ts";
+import { createDoorMetrics } from "../doors/metrics.ts";
+import { createPipeline, type PipelineParts } from "../doors/pipeline.ts";
+import { createReflection } from "../doors/reflection.ts";
+import type { Hubs } from "../watch/hubs.ts";
+import { ExitCode, reasonOf, StartError } from "./start-error.ts";
+
+export interface DoorsParts extends Omit<PipelineParts, "metrics" | "openWatch"> {
+  readonly hubs: Hubs;
+  readonly registry: Registry;
+  /** Whether the database answers: `/readyz` asks it. */
+  ready(): Promise<boolean>;
+}
+
+/** Certificate chain and private key, PEM. */
+export interface Tls {
+  readonly cert: string;
+  readonly key: string;
+}
+
+/** Two doors that are open. */
+export interface Doors extends AsyncDisposable {
+  readonly grpcPort: number;
+  readonly httpPort: number;
+  /** `host:port`, as a client on this machine reaches the gRPC door; with TLS a URL. */
+  readonly grpcAddress: string;
+  readonly httpUrl: string;
+}
+
+/** The watches' readers are told to come back within so long. */
+const retrySpreadMs = 1_000;
+
+/** The files that the settings name; undefined: no TLS. Throws a StartError. */
+export function readTls(config: Config): Tls | undefined {
+  const { tlsCertificate, tlsKey } = config;
+  if (tlsCertificate === undefined || tlsKey === undefined) return undefined;
+  return { cert: readPem("LEADLINE_TLS_CERTIFICATE", tlsCertificate), key: readPem("LEADLINE_TLS_KEY", tlsKey) };
+}
+
+/** Throws a StartError when a port cannot be had. Disposal drains. */
+export async function openDoors(config: Config, tls: Tls | undefined, parts: DoorsParts): Promise<Doors> {
+  const { hubs, log, registry, services } = parts;
+  const pipeline = createPipeline({
+    ...parts,
+    metrics: createDoorMetrics(registry),
+    openWatch: (spec, sink, endsAtMs) => hubs.open(spec, sink, endsAtMs),
+  });
+  const described = services.map(({ service }) => service);
+  const health = new Health(described.map(({ typeName }) => typeName));
+  const reflection = createReflection([...described, ...builtinServices]);
+  const bounds = { tls, maxMessageBytes: config.messageMaxBytes };
+  const grpc = new GrpcDoor(
+    { pipeline, health, reflection },
+    { ...bounds, host: config.grpcHost, port: config.grpcPort },
+  );
+  const http = new HttpDoor(
+    { pipeline, health, reflection, registry, ready: () => parts.ready() },
+    {
+      ...bounds,
+      host: config.httpHost,
+      port: config.httpPort,
+      corsOrigins: config.allowedOrigins,
+      metricsToken: config.metricsToken,
+    },
+  );
+  const grpcPort = await opened(grpc, "LEADLINE_GRPC", config.grpcHost, config.grpcPort);
+  let httpPort: number;
+  try {
+    httpPort = await opened(http, "LEADLINE_HTTP", config.httpHost, config.httpPort);
+  } catch (error) {
+    await grpc.close(0);
+    throw error;
+  }
+  health.set(true);
+  const scheme = tls === undefined ? "" : "https://";
+  return {
+    grpcPort,
+    httpPort,
+    grpcAddress: `${scheme}${reachable(config.grpcHost)}:${grpcPort}`,
+    httpUrl: `${scheme || "http://"}${reachable(config.httpHost)}:${httpPort}`,
+    async [Symbol.asyncDispose]() {
+      log.info("draining");
+      const drainWatches = () => hubs.drain(retrySpreadMs);
+      await drain({ health, pipeline, doors: [grpc, http], drainWatches }, { graceMs: config.drainTimeoutMs });
+    },
+  };
+}
+
+async function opened(door: { open(): Promise<number> }, prefix: string, host: string, port: number): Promise<number> {
+  try {
+    return await door.open();
+  } catch (error) {
+    const code = error instanceof Error && "code" in error ? error.code : "";
+    const what =
+      code === "EADDRINUSE"
+        ? `port ${port} on ${host} is taken: stop what listens there, or set ${prefix}_PORT`
+        : `cannot listen on ${host}, port ${port} (${reasonOf(error)}): correct ${prefix}_HOST or ${prefix}_PORT`;
+    throw new StartError(ExitCode.UNAVAILABLE, what, error);
+  }
+}
+
+function readPem(variable: string, path: string): string {
+  try {
+    return readFileSync(path, "utf8");
+  } catch (error) {
+    throw new StartError(ExitCode.CONFIG, `${variable} names a file that cannot be read: ${reasonOf(error)}`, error);
+  }
+}
+
+/** An address that listens everywhere is reached on this machine by its loopback address. */
+function reachable(host: string): string {
+  if (host === "0.0.0.0" || host === "::") return "127.0.0.1";
+  return host.includes(":") ? `[${host}]` : host;
+}

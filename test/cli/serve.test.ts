@@ -1,0 +1,118 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { text } from "node:stream/consumers";
+import { afterEach, expect, test } from "vitest";
+import { end } from "../support/process.ts";
+
+const root = join(import.meta.dirname, "../..");
+const cleanups: (() => unknown)[] = [];
+
+afterEach(async () => {
+  for (const clean of cleanups.splice(0).reverse()) await clean();
+});
+
+interface Serving {
+  readonly child: ChildProcess;
+  /** All that it says on standard error, once it has ended. */
+  readonly errors: Promise<string>;
+}
+
+function serve(env: Record<string, string>, ...words: string[]): Serving {
+  const ports = { LEADLINE_GRPC_PORT: "0", LEADLINE_HTTP_PORT: "0" };
+  const child = spawn(process.execPath, ["src/main.ts", "serve", ...words], {
+    cwd: root,
+    env: { PATH: process.env.PATH, ...ports, ...env },
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  cleanups.push(() => end(child, "SIGKILL"));
+  return { child, errors: text(child.stderr) };
+}
+
+async function firstLine(child: ChildProcess): Promise<string> {
+  if (child.stdout === null) throw new Error("nothing to read from");
+  for await (const line of createInterface({ input: child.stdout })) return line;
+  throw new Error("it said nothing");
+}
+
+async function ended({ child, errors }: Serving): Promise<{ code: number | null; lines: string[] }> {
+  if (child.exitCode === null) await once(child, "exit");
+  return { code: child.exitCode, lines: (await errors).trimEnd().split("\n") };
+}
+
+function folder(): string {
+  const made = mkdtempSync(join(tmpdir(), "leadline-serve-"));
+  cleanups.push(() => rmSync(made, { recursive: true, force: true }));
+  return join(made, "data");
+}
+
+test("it says in one JSON line where it serves and with which keys, and SIGTERM ends it with 0", async () => {
+  const serving = serve({ LEADLINE_DATA_DIR: folder(), LEADLINE_LOG_LEVEL: "silent" }, "--json");
+  const ready: unknown = JSON.parse(await firstLine(serving.child));
+  expect(ready).toMatchObject({
+    ready: true,
+    grpc: expect.stringMatching(/^127\.0\.0\.1:\d+$/),
+    http: expect.stringMatching(/^http:\/\/127\.0\.0\.1:\d+$/),
+    tenant: "demo",
+    owner: expect.stringMatching(/^lead_owner_/),
+    serviceOwner: expect.stringMatching(/^lead_service_/),
+  });
+  serving.child.kill("SIGTERM");
+  expect(await ended(serving)).toEqual({ code: 0, lines: [""] });
+});
+
+test("a second start on the same folder is one line and 69; the first one goes on", async () => {
+  const env = { LEADLINE_DATA_DIR: folder() };
+  const first = serve(env, "--json");
+  await firstLine(first.child);
+  const second = await ended(serve(env));
+  expect(second.code).toBe(69);
+  expect(second.lines).toEqual([
+    expect.stringMatching(`^leadline: Another Leadline \\(process ${first.child.pid}\\) serves`),
+  ]);
+  expect(first.child.exitCode).toBeNull();
+});
+
+test("a start after a kill adopts the database that was left, without a warning", async () => {
+  const env = { LEADLINE_DATA_DIR: folder(), LEADLINE_LOG_LEVEL: "silent" };
+  const first = serve(env, "--json");
+  const { operator } = JSON.parse(await firstLine(first.child));
+  await end(first.child, "SIGKILL");
+  const second = serve(env, "--json");
+  expect(JSON.parse(await firstLine(second.child))).toMatchObject({ operator });
+  second.child.kill("SIGINT");
+  expect(await ended(second)).toEqual({ code: 0, lines: [""] });
+});
+
+test("wrong settings are all told, each in a line, with 78", async () => {
+  const { code, lines } = await ended(serve({ LEADLINE_GRPC_PORT: "99999", DATABASE_URL: "db" }));
+  expect(code).toBe(78);
+  expect(lines).toEqual([
+    expect.stringMatching(/^leadline: DATABASE_URL is "\(not a URL\)": it must be a URL such as/),
+    expect.stringMatching(/^leadline: LEADLINE_GRPC_PORT is "99999": it must be a whole number from 0 to 65535$/),
+  ]);
+});
+
+test("an unreachable database is one line and 69, and a misspelt setting is pointed out", async () => {
+  const env = { DATABASE_URL: "postgres://leadline:secret@127.0.0.1:1/leadline", LEADLINE_GRCP_PORT: "1" };
+  const { code, lines } = await ended(serve(env));
+  expect(code).toBe(69);
+  expect(lines).toEqual([
+    "leadline: LEADLINE_GRCP_PORT is no setting of ours and does nothing; did you mean LEADLINE_GRPC_PORT?",
+    expect.stringMatching(/^leadline: the database at 127\.0\.0\.1:1\/leadline cannot be reached/),
+  ]);
+});
+
+test("when the embedded database goes by itself, the service ends with 69", async () => {
+  const dataDir = folder();
+  const serving = serve({ LEADLINE_DATA_DIR: dataDir, LEADLINE_LOG_LEVEL: "silent" }, "--json");
+  await firstLine(serving.child);
+  const pid = Number(readFileSync(join(dataDir, "postgres/data/postmaster.pid"), "utf8").split("\n")[0]);
+  process.kill(pid, "SIGINT");
+  const { code, lines } = await ended(serving);
+  expect(code).toBe(69);
+  expect(lines[0]).toMatch(/^leadline: the embedded Postgres has gone by itself/);
+});
