@@ -1,0 +1,80 @@
+import { readFileSync } from "node:fs";
+import { wrongUse } from "./cli-error.ts";
+
+/** The bounds of one call: items and bytes. An item above the contract's own bound is not sent at all. */
+export const chunkItems = 100;
+const chunkBytes = 1024 * 1024;
+const itemMaxBytes = 262_144;
+
+/** One item of a file, ready to be sent, or why it cannot be. */
+export interface FileItem {
+  readonly file: string;
+  /** Its place in the file, from 1. */
+  readonly number: number;
+  /** JSON. */
+  readonly text: string;
+  /** Set: it is refused without being sent. */
+  readonly refused?: { readonly reason: string; readonly message: string };
+}
+
+/**
+ * The items of a file: one JSON object, an array of them, or an object with an array `events`. `-` is standard input.
+ * What is no object, or too large, becomes a refused item; a file that is no JSON at all is one refused item. Throws a
+ * CliError when the file cannot be read.
+ */
+export function itemsOf(file: string): FileItem[] {
+  const text = read(file);
+  let content: unknown;
+  try {
+    content = JSON.parse(text);
+  } catch (error) {
+    const message = error instanceof Error ? error.message : String(error);
+    return [{ file, number: 1, text: "", refused: { reason: "MESSAGE_MALFORMED", message: `no JSON: ${message}` } }];
+  }
+  return listOf(content).map((value, index) => itemOf(file, index + 1, value));
+}
+
+function read(file: string): string {
+  try {
+    return readFileSync(file === "-" ? process.stdin.fd : file, "utf8");
+  } catch (error) {
+    throw wrongUse(`cannot read ${file}: ${error instanceof Error ? error.message : String(error)}`);
+  }
+}
+
+function listOf(content: unknown): readonly unknown[] {
+  if (Array.isArray(content)) return content;
+  if (typeof content === "object" && content !== null && "events" in content && Array.isArray(content.events)) {
+    return content.events;
+  }
+  return [content];
+}
+
+function itemOf(file: string, number: number, value: unknown): FileItem {
+  const text = JSON.stringify(value);
+  if (typeof value !== "object" || value === null || Array.isArray(value)) {
+    return { file, number, text, refused: { reason: "MESSAGE_MALFORMED", message: "is no JSON object" } };
+  }
+  const bytes = Buffer.byteLength(text);
+  if (bytes > itemMaxBytes) {
+    const message = `has ${bytes.toLocaleString("en")} bytes; ${itemMaxBytes.toLocaleString("en")} are taken`;
+    return { file, number, text, refused: { reason: "MESSAGE_TOO_LARGE", message } };
+  }
+  return { file, number, text };
+}
+
+/** The items in runs of bounded size, in their order. */
+export function* chunksOf(items: readonly FileItem[]): Generator<FileItem[]> {
+  let chunk: FileItem[] = [];
+  let bytes = 0;
+  for (const item of items) {
+    if (chunk.length > 0 && (chunk.length >= chunkItems || bytes + item.text.length > chunkBytes)) {
+      yield chunk;
+      chunk = [];
+      bytes = 0;
+    }
+    chunk.push(item);
+    bytes += item.text.length;
+  }
+  if (chunk.length > 0) yield chunk;
+}

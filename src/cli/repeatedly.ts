@@ -1,0 +1,23 @@
+import { defaultBackoff, waitBefore } from "../client/backoff.ts";
+import { pause, systemClock } from "../client/clock.ts";
+import { LeadlineError } from "../client/leadline-error.ts";
+import { Status } from "../client/status.ts";
+
+const attempts = 6;
+const worthAnother: ReadonlySet<number> = new Set([Status.UNAVAILABLE, Status.RESOURCE_EXHAUSTED]);
+
+/**
+ * Makes a call that may be made twice, up to six times while the service is not there or has too much to do: a few
+ * seconds in all, unless the service asks for more.
+ */
+export async function repeatedly<T>(call: () => Promise<T>, signal: AbortSignal): Promise<T> {
+  for (let attempt = 0; ; attempt += 1) {
+    try {
+      return await call();
+    } catch (error) {
+      if (!(error instanceof LeadlineError) || !worthAnother.has(error.code)) throw error;
+      if (attempt + 1 >= attempts || signal.aborted) throw error;
+      await pause(systemClock, waitBefore(attempt, error.retryAfterMs, defaultBackoff, Math.random()), signal);
+    }
+  }
+}
