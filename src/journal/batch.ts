@@ -5,7 +5,7 @@ import { EventSchema } from "../../gen/leadline/v1/event_pb.ts";
 import { evolve } from "../domain/evolve.ts";
 import { facetsOf, lookupKeys, sameFacets } from "../domain/facets.ts";
 import { Refusal } from "../domain/refusal.ts";
-import { type Draft, type Subject, SubjectKind, type SubjectRef } from "../domain/subject.ts";
+import { type Draft, type Load, type Subject, SubjectKind, type SubjectRef } from "../domain/subject.ts";
 import { storedEncoding } from "../wire/event-view.ts";
 import { staffPosition } from "../wire/position.ts";
 import { decodeSubject, encodeSubject, encodeSummary } from "../wire/subject-row.ts";
@@ -102,7 +102,7 @@ export class Batch {
       }
       const missing = command.subjects.filter((ref) => !this.#subjects.has(subjectMapKey(command.tenant, ref)));
       if (missing.length > 0) return missing;
-      const decision = command.decide((ref) => this.#current(command.tenant, ref), this.#head(command.tenant).now);
+      const decision = command.decide(this.#load(command.tenant), this.#head(command.tenant).now);
       if ("needs" in decision) {
         const needs = decision.needs.filter((ref) => !this.#subjects.has(subjectMapKey(command.tenant, ref)));
         if (needs.length > 0) return needs;
@@ -251,6 +251,11 @@ export class Batch {
       answer: bytes,
     });
     this.#writes.request(command.tenant, command.request, bytes, nowUs);
+  }
+
+  #load(tenant: string): Load {
+    const has = (ref: SubjectRef) => this.#subjects.has(subjectMapKey(tenant, ref));
+    return Object.assign((ref: SubjectRef) => this.#current(tenant, ref), { has });
   }
 
   #current(tenant: string, ref: SubjectRef): Subject | undefined {
