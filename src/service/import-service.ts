@@ -137,7 +137,7 @@ async function retry(
 function unknownWorkItem(id: string): ImportResult {
   return create(ImportResultSchema, {
     outcome: ImportOutcome.REFUSED,
-    reason: reasonName(ErrorReason.FIELD_INVALID),
+    reason: reasonName(ErrorReason.WORK_ITEM_UNKNOWN),
     message: `there is no work item "${id}"`,
   });
 }

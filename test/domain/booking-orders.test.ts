@@ -261,7 +261,9 @@ describe("an order that leaves its units to the booking", () => {
     world.createOrder("ord-2");
     world.request(oceanRequest(), [{ orderId: "ord-2" }]);
     expect(told(addUnits(world, [container(A)]))).toEqual([`${ID} bookingContentsChanged`, "ord-2 bookingAttached"]);
-    world.verb(CONFIRM, { confirmation: oceanConfirmation({ units: [A, B].map(container) }) });
+    world.verb(CONFIRM, {
+      confirmation: oceanConfirmation({ units: [A, B].map((id) => create(UnitSchema, container(id))) }),
+    });
     expect(world.order("ord-2").details.bookings).toMatchObject([{ unitIds: [A, B] }]);
     expect(world.booking().details.orders).toMatchObject([{ orderId: "ord-2", unitIds: [] }]);
   });

@@ -248,7 +248,7 @@ describe("the work list", () => {
     expect(unmatched).toMatchObject({ outcome: ImportOutcome.UNMATCHED, reason: "BOOKING_UNKNOWN" });
     expect(unmapped).toMatchObject({
       outcome: ImportOutcome.UNMATCHED,
-      reason: "STATUS_UNKNOWN",
+      reason: "CODE_UNMAPPED",
       flags: [Flag.CODE_UNMAPPED],
     });
     const again = await world.import([odd, early, early]);
@@ -277,7 +277,7 @@ describe("the work list", () => {
     expect(outcomes(results).sort()).toEqual(["APPLIED", "UNMATCHED"]);
     expect((await world.booking("b1")).details.milestones).toHaveLength(1);
     const { items } = await world.listWork();
-    expect(items).toMatchObject([{ reason: "STATUS_UNKNOWN", tries: 2 }]);
+    expect(items).toMatchObject([{ reason: "CODE_UNMAPPED", tries: 2 }]);
     expect(outcomes(await world.import([early]))).toEqual(["ALREADY_KNOWN"]);
   });
 

@@ -111,11 +111,12 @@ function identityKey({ sending, identity }: ReadEvent): string {
 
 /** The result of an event that belongs to nothing, or cannot be told. */
 export function unmatchedEvent(event: ReadEvent, match: Extract<Match, { found: undefined }>): ImportResult {
-  return unmatched(event.identity.sourceId, ErrorReason.BOOKING_UNKNOWN, match.why);
+  const reason = match.ambiguous ? ErrorReason.MATCH_AMBIGUOUS : ErrorReason.BOOKING_UNKNOWN;
+  return unmatched(event.identity.sourceId, reason, match.why);
 }
 
 export function unmappedEvent({ identity, code }: UnmappedEvent): ImportResult {
-  return unmatched(identity.sourceId, ErrorReason.STATUS_UNKNOWN, `${code} is not in the mapping table`);
+  return unmatched(identity.sourceId, ErrorReason.CODE_UNMAPPED, `${code} is not in the mapping table`);
 }
 
 /** Submits what an event says to what it belongs to. Submits before it awaits anything; rejects with a Refusal. */

@@ -56,7 +56,7 @@ export function unmatched(sourceId: string, reason: Reason, message: string): Im
   return create(ImportResultSchema, {
     outcome: ImportOutcome.UNMATCHED,
     sourceId,
-    flags: reason === ErrorReason.STATUS_UNKNOWN ? [Flag.CODE_UNMAPPED] : [],
+    flags: reason === ErrorReason.CODE_UNMAPPED ? [Flag.CODE_UNMAPPED] : [],
     reason: reasonName(reason),
     message: cut(message),
   });

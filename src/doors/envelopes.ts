@@ -1,0 +1,43 @@
+import { malformed } from "./codec.ts";
+
+/** An envelope's head: one byte of flags and the length of what follows, in network order. */
+export const ENVELOPE_HEAD_BYTES = 5;
+
+/** The flag of a compressed message, in all protocols. */
+export const COMPRESSED_FLAG = 1;
+
+/** Puts bytes into an envelope. */
+export function envelope(flags: number, data: Uint8Array): Buffer {
+  const framed = Buffer.allocUnsafe(ENVELOPE_HEAD_BYTES + data.length);
+  framed.writeUInt8(flags, 0);
+  framed.writeUInt32BE(data.length, 1);
+  framed.set(data, ENVELOPE_HEAD_BYTES);
+  return framed;
+}
+
+const shared = new WeakMap<Uint8Array, Buffer>();
+
+/**
+ * The message in its envelope, which is the same in gRPC, gRPC-Web and Connect. Made once for all watchers of a message,
+ * whatever they speak: messages are told apart by identity, and nobody changes their bytes.
+ */
+export function sharedEnvelope(message: Uint8Array): Buffer {
+  let framed = shared.get(message);
+  if (framed === undefined) {
+    framed = envelope(0, message);
+    shared.set(message, framed);
+  }
+  return framed;
+}
+
+/** Takes the one message of a request body out of its envelope. Throws a Refusal MESSAGE_MALFORMED. */
+export function openEnvelope(body: Buffer): { readonly compressed: boolean; readonly data: Buffer } {
+  if (body.length < ENVELOPE_HEAD_BYTES)
+    throw malformed("the request has no message: its envelope is missing or cut off");
+  const flags = body.readUInt8(0);
+  const end = ENVELOPE_HEAD_BYTES + body.readUInt32BE(1);
+  if (flags > COMPRESSED_FLAG) throw malformed(`the request's envelope has unknown flags ${flags}`);
+  if (body.length < end) throw malformed("the request's message is cut off");
+  if (body.length > end) throw malformed("the request has more than one message, and the method takes one");
+  return { compressed: flags === COMPRESSED_FLAG, data: body.subarray(ENVELOPE_HEAD_BYTES, end) };
+}

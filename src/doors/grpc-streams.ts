@@ -1,0 +1,83 @@
+import { subscribe, unsubscribe } from "node:diagnostics_channel";
+import { constants, type IncomingHttpHeaders, type ServerHttp2Stream } from "node:http2";
+import type { Metadata } from "@grpc/grpc-js";
+
+/** What the HTTP/2 layer knows of a gRPC call and grpc-js does not tell. */
+export interface GrpcStream {
+  readonly stream: ServerHttp2Stream;
+  /** The path as the caller sent it. */
+  readonly path: string;
+  /** The header grpc-timeout as the caller sent it. */
+  readonly timeout: string | undefined;
+}
+
+export interface GrpcStreamOptions {
+  /** The port of the door: streams of other servers in the process are left alone. */
+  readonly port: number;
+  /** The paths whose calls the door times and ends itself. */
+  readonly ours: ReadonlySet<string>;
+  /** The paths that grpc-js serves as it does. */
+  readonly plain: ReadonlySet<string>;
+  /** The path to which calls of unknown methods are sent, so that they are refused like any other call. */
+  readonly unknownPath: string;
+  /** A call whose request has not arrived whole in this time is reset. */
+  readonly requestTimeoutMs: number;
+}
+
+const CHANNEL = "http2.server.stream.created";
+const ID_HEADER = "leadline-stream";
+
+/**
+ * Sees each of the door's streams before grpc-js does, through Node's diagnostics channel of HTTP/2 servers. grpc-js reads
+ * `grpc-timeout` into 32 bits, so that a long timeout ends the call at once, and ends calls at their deadline with a bare
+ * status; it answers unknown methods without details; and it gives handlers no way to reset a stream whose reader has
+ * stalled. So the timeout is taken out of its sight, and each call's stream is kept for its handler to take.
+ */
+export class GrpcStreams {
+  readonly #options: GrpcStreamOptions;
+  readonly #waiting = new Map<string, GrpcStream & { readonly timer: NodeJS.Timeout }>();
+  #lastId = 0;
+
+  constructor(options: GrpcStreamOptions) {
+    this.#options = options;
+  }
+
+  start(): void {
+    subscribe(CHANNEL, this.#onCreated);
+  }
+
+  stop(): void {
+    unsubscribe(CHANNEL, this.#onCreated);
+  }
+
+  /** The stream of a call, for its handler, once. Undefined: it is closed already. */
+  take(metadata: Metadata): GrpcStream | undefined {
+    const [id] = metadata.get(ID_HEADER);
+    const taken = typeof id === "string" ? this.#waiting.get(id) : undefined;
+    if (taken === undefined) return undefined;
+    this.#forget(String(id));
+    return taken;
+  }
+
+  readonly #onCreated = (message: unknown): void => {
+    const { stream, headers } = message as { stream: ServerHttp2Stream; headers: IncomingHttpHeaders };
+    if (stream.session?.socket.localPort !== this.#options.port) return;
+    const path = headers[":path"] ?? "";
+    if (this.#options.plain.has(path)) return;
+    const timeout = headers["grpc-timeout"];
+    delete headers["grpc-timeout"];
+    if (!this.#options.ours.has(path)) headers[":path"] = this.#options.unknownPath;
+    const id = String(++this.#lastId);
+    headers[ID_HEADER] = id;
+    const timer = setTimeout(() => stream.close(constants.NGHTTP2_CANCEL), this.#options.requestTimeoutMs);
+    this.#waiting.set(id, { stream, path, timeout: timeout === undefined ? undefined : String(timeout), timer });
+    stream.once("close", () => this.#forget(id));
+  };
+
+  #forget(id: string): void {
+    const waiting = this.#waiting.get(id);
+    if (waiting === undefined) return;
+    clearTimeout(waiting.timer);
+    this.#waiting.delete(id);
+  }
+}

@@ -1,0 +1,79 @@
+import { Counter, Gauge, Histogram, type Registry } from "prom-client";
+
+export type DoorName = "grpc" | "http";
+
+/** What the doors count. */
+export interface DoorMetrics {
+  /** A call is over: a unary call is answered, or a watch was refused or has ended. `code` is a gRPC code's name. */
+  called(method: string, door: DoorName, code: string, durationMs: number): void;
+  watchOpened(method: string, door: DoorName): void;
+  watchClosed(method: string, door: DoorName): void;
+  /** One message of `bytes` was written to one watcher. */
+  sent(door: DoorName, bytes: number): void;
+  connectionOpened(door: DoorName): void;
+  connectionClosed(door: DoorName): void;
+}
+
+/** Seconds: calls take milliseconds, and a watch up to its age. */
+const BUCKETS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60, 600, 3600];
+
+/** Registers the doors' metrics. Labels take values from the contracts only, so their number is bounded. */
+export function createDoorMetrics(registry: Registry): DoorMetrics {
+  const registers = [registry];
+  const calls = new Histogram({
+    name: "leadline_call_seconds",
+    help: "How long calls took, watches included; its count is the number of calls.",
+    labelNames: ["method", "door", "code"],
+    buckets: BUCKETS,
+    registers,
+  });
+  const watches = new Gauge({
+    name: "leadline_open_watches",
+    help: "Watches that are open.",
+    labelNames: ["method", "door"],
+    registers,
+  });
+  const connections = new Gauge({
+    name: "leadline_open_connections",
+    help: "Connections that are open.",
+    labelNames: ["door"],
+    registers,
+  });
+  const messages = new Counter({
+    name: "leadline_watch_messages_total",
+    help: "Messages written to watchers.",
+    labelNames: ["door"],
+    registers,
+  });
+  const bytes = new Counter({
+    name: "leadline_watch_bytes_total",
+    help: "Bytes of messages written to watchers, envelopes not counted.",
+    labelNames: ["door"],
+    registers,
+  });
+  // Looking a child up by its labels costs more than counting: the children of the hot paths are kept.
+  const timers = new Map<string, Histogram.Internal<"method" | "door" | "code">>();
+  const sent = {
+    grpc: { messages: messages.labels("grpc"), bytes: bytes.labels("grpc") },
+    http: { messages: messages.labels("http"), bytes: bytes.labels("http") },
+  };
+  return {
+    called(method, door, code, durationMs) {
+      const key = `${method}|${door}|${code}`;
+      let timer = timers.get(key);
+      if (timer === undefined) {
+        timer = calls.labels(method, door, code);
+        timers.set(key, timer);
+      }
+      timer.observe(durationMs / 1_000);
+    },
+    watchOpened: (method, door) => watches.labels(method, door).inc(),
+    watchClosed: (method, door) => watches.labels(method, door).dec(),
+    sent(door, size) {
+      sent[door].messages.inc();
+      sent[door].bytes.inc(size);
+    },
+    connectionOpened: (door) => connections.labels(door).inc(),
+    connectionClosed: (door) => connections.labels(door).dec(),
+  };
+}

@@ -1,0 +1,150 @@
+import { ErrorReason } from "../../gen/leadline/v1/error_pb.ts";
+import { Refusal } from "../domain/refusal.ts";
+import type { Codec, Subscription, WatchOutcome, WatchSpec } from "../watch/spec.ts";
+import { type ActiveCall, deadlinePassed } from "./active-call.ts";
+import { codeName, refusalOf, refusalOfOutcome } from "./failures.ts";
+import type { Pipeline, ReadRequest } from "./pipeline.ts";
+
+/** A door's end of a watch: the stream to the caller. */
+export interface Outlet {
+  readonly codec: Codec;
+  /** Sends the headers. Called once, before the first message. */
+  begin(): void;
+  /** Writes one message. False: no more until the stream calls `WatchCall.drained`. */
+  write(message: Uint8Array): boolean;
+  /** Bytes written and not handed to the network yet. */
+  unsentBytes(): number;
+  /** Ends the stream with a status; undefined: OK. Called once, with or without `begin` before it. */
+  end(refusal: Refusal | undefined): void;
+  /** Gives the stream up, whatever is unsent. */
+  reset(): void;
+}
+
+export interface WatchCallOptions {
+  /** A stream that was ended and whose reader has not taken the rest in this time is reset. */
+  readonly endTimeoutMs: number;
+}
+
+/**
+ * The hub ends a watch this much before its deadline, but at most this part of the whole: its timers are not exact, and the
+ * last bookmark should arrive before the caller gives up.
+ */
+const MAX_DEADLINE_LEAD_MS = 500;
+const DEADLINE_LEAD_PART = 0.25;
+
+/**
+ * One watch on its way through a door, from its admission until everything that it took is released. The door makes it,
+ * tells it when the stream takes more again, and when the stream is gone.
+ */
+export class WatchCall {
+  readonly #pipeline: Pipeline;
+  readonly #call: ActiveCall;
+  readonly #outlet: Outlet;
+  readonly #options: WatchCallOptions;
+  #subscription: Subscription | undefined;
+  #giveBack: (() => void) | undefined;
+  #deadlineTimer: NodeJS.Timeout | undefined;
+  #endTimer: NodeJS.Timeout | undefined;
+  #begun = false;
+  #ended = false;
+  #closed = false;
+
+  constructor(pipeline: Pipeline, call: ActiveCall, outlet: Outlet, options: WatchCallOptions) {
+    this.#pipeline = pipeline;
+    this.#call = call;
+    this.#outlet = outlet;
+    this.#options = options;
+  }
+
+  /** Opens the watch. Never rejects: what goes wrong is told to the caller. */
+  async run(read: ReadRequest): Promise<void> {
+    const { timeoutMs } = this.#call.arrival;
+    if (timeoutMs !== undefined) this.#deadlineTimer = setTimeout(() => this.#passDeadline(), timeoutMs);
+    try {
+      const spec = await this.#pipeline.watch(this.#call, read);
+      if (!this.#ended && !this.#closed) this.#open(spec);
+    } catch (error) {
+      this.#end(refusalOf(error, this.#call, this.#pipeline.log));
+    }
+  }
+
+  /** The stream takes more again. */
+  drained(): void {
+    this.#subscription?.drained();
+  }
+
+  /** The stream is gone: everything is released. Idempotent. */
+  closed(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#call.abort();
+    clearTimeout(this.#deadlineTimer);
+    clearTimeout(this.#endTimer);
+    this.#subscription?.cancel();
+    this.#giveBack?.();
+    if (!this.#ended) this.#count("CANCELLED");
+  }
+
+  #open(spec: WatchSpec): void {
+    const { path } = this.#call.route;
+    const { door } = this.#call.arrival;
+    const { limits, metrics, openWatch } = this.#pipeline;
+    const giveBack = limits.watch(this.#call.principal);
+    metrics.watchOpened(path, door);
+    this.#giveBack = () => {
+      giveBack();
+      metrics.watchClosed(path, door);
+    };
+    const outlet = this.#outlet;
+    const sink = {
+      codec: outlet.codec,
+      write: (message: Uint8Array) => {
+        if (this.#ended || this.#closed) return false;
+        this.#begin();
+        metrics.sent(door, message.length);
+        return outlet.write(message);
+      },
+      unsentBytes: () => outlet.unsentBytes(),
+      finish: (outcome: WatchOutcome) => this.#end(refusalOfOutcome(outcome)),
+    };
+    this.#subscription = openWatch(spec, sink, this.#hubDeadlineMs());
+    if (!this.#ended) this.#begin();
+  }
+
+  #begin(): void {
+    if (this.#begun) return;
+    this.#begun = true;
+    this.#outlet.begin();
+  }
+
+  #hubDeadlineMs(): number | undefined {
+    const { deadlineMs, arrival } = this.#call;
+    if (deadlineMs === undefined || arrival.timeoutMs === undefined) return undefined;
+    return deadlineMs - Math.min(MAX_DEADLINE_LEAD_MS, arrival.timeoutMs * DEADLINE_LEAD_PART);
+  }
+
+  #passDeadline(): void {
+    if (this.#ended || this.#closed) return;
+    this.#call.abort();
+    this.#subscription?.cancel();
+    this.#end(this.#begun ? watchDeadlinePassed() : deadlinePassed(this.#call));
+  }
+
+  #end(refusal: Refusal | undefined): void {
+    if (this.#ended || this.#closed) return;
+    this.#ended = true;
+    clearTimeout(this.#deadlineTimer);
+    this.#endTimer = setTimeout(() => this.#outlet.reset(), this.#options.endTimeoutMs);
+    this.#count(codeName(refusal));
+    this.#outlet.end(refusal);
+  }
+
+  #count(code: string): void {
+    const { route, arrival, startedMs } = this.#call;
+    this.#pipeline.metrics.called(route.path, arrival.door, code, Date.now() - startedMs);
+  }
+}
+
+function watchDeadlinePassed(): Refusal {
+  return new Refusal(ErrorReason.DEADLINE_PASSED, "the deadline of the watch has passed");
+}

@@ -1,0 +1,21 @@
+/** A certificate for localhost that signs itself, and its key: for tests of TLS, and good for nothing else. */
+export const testCertificate = {
+  cert: `-----BEGIN CERTIFICATE-----
+MIIBmzCCAUGgAwIBAgIUfzhRnEzGl6DjJkoMyKZ/Y6qEj5MwCgYIKoZIzj0EAwIw
+FDESMBAGA1UEAwwJbG9jYWxob3N0MCAXDTI2MTEyMjEyNTU1N1oYDzIxMjYxMDI5
+MTI1NTU3WjAUMRIwEAYDVQQDDAlsb2NhbGhvc3QwWTATBgcqhkjOPQIBBggqhkjO
+PQMBBwNCAAS5h3xfBkuf/4u3/3XiXxdwNOLvGhcEO8lEkwN7zzFbDc7DKco3v9q6
+vUvFeMFbRuYQu1EdJcwBLxupnxzUTvX+o28wbTAdBgNVHQ4EFgQU4ZoypasNMMXu
+T2WCRc2ygWD/2x4wHwYDVR0jBBgwFoAU4ZoypasNMMXuT2WCRc2ygWD/2x4wDwYD
+VR0TAQH/BAUwAwEB/zAaBgNVHREEEzARgglsb2NhbGhvc3SHBH8AAAEwCgYIKoZI
+zj0EAwIDSAAwRQIgdiAmMVOYOr5gwS5w5bKe3XHUipsbh0S8VU7vpCtC77oCIQCH
+/9jg8VsQ5IOZo/16Zo6CFpWMN4N+Z2kFX7NCjGsNXg==
+-----END CERTIFICATE-----
+`,
+  key: `-----BEGIN PRIVATE KEY-----
+MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgl+FTX27N734fgODT
+Is3yZ4Uu6zKitywJyX9T4n+5Hs2hRANCAAS5h3xfBkuf/4u3/3XiXxdwNOLvGhcE
+O8lEkwN7zzFbDc7DKco3v9q6vUvFeMFbRuYQu1EdJcwBLxupnxzUTvX+
+-----END PRIVATE KEY-----
+`,
+};
