@@ -260,7 +260,10 @@ describe("an order that leaves its units to the booking", () => {
     const world = new World();
     world.createOrder("ord-2");
     world.request(oceanRequest(), [{ orderId: "ord-2" }]);
-    expect(told(addUnits(world, [container(A)]))).toEqual([`${ID} bookingContentsChanged`, "ord-2 bookingAttached"]);
+    expect(told(addUnits(world, [create(UnitSchema, container(A))]))).toEqual([
+      `${ID} bookingContentsChanged`,
+      "ord-2 bookingAttached",
+    ]);
     world.verb(CONFIRM, {
       confirmation: oceanConfirmation({ units: [A, B].map((id) => create(UnitSchema, container(id))) }),
     });
