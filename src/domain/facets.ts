@@ -76,6 +76,25 @@ export function lookupKeys(subject: Subject): ReadonlySet<string> {
   return keys;
 }
 
+/** Whether two states of a subject share what their lookup keys are made of, by identity. False may also be the same. */
+export function sameLookups(a: Subject, b: Subject): boolean {
+  if (a.details.units !== b.details.units) return false;
+  if (a.kind === SubjectKind.ORDER) {
+    if (b.kind !== SubjectKind.ORDER) return false;
+    const [x, y] = [a.order, b.order];
+    return x.references === y.references && x.bookingIds === y.bookingIds && x.carriers === y.carriers;
+  }
+  if (b.kind !== SubjectKind.BOOKING) return false;
+  const [x, y] = [a.booking, b.booking];
+  return (
+    x.references === y.references &&
+    x.orderIds === y.orderIds &&
+    x.carrier === y.carrier &&
+    x.requestReference === y.requestReference &&
+    x.bookingReference === y.bookingReference
+  );
+}
+
 /** Types contain no colon, so the key splits at its first one. */
 export function lookupKey(type: string, value: string): string {
   return `${type}:${value}`;

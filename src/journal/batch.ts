@@ -3,7 +3,7 @@ import { type Timestamp, TimestampSchema } from "@bufbuild/protobuf/wkt";
 import { ErrorReason } from "../../gen/leadline/v1/error_pb.ts";
 import { EventSchema } from "../../gen/leadline/v1/event_pb.ts";
 import { evolve } from "../domain/evolve.ts";
-import { facetsOf, lookupKeys, sameFacets } from "../domain/facets.ts";
+import { facetsOf, lookupKeys, sameFacets, sameLookups } from "../domain/facets.ts";
 import { Refusal } from "../domain/refusal.ts";
 import { type Draft, type Load, type Subject, SubjectKind, type SubjectRef } from "../domain/subject.ts";
 import { storedEncoding } from "../wire/event-view.ts";
@@ -30,6 +30,8 @@ export interface KnownRequest {
 /** A subject as the batch has it: as loaded, with the batch's own events applied. */
 interface Working {
   readonly row: SubjectRow | undefined;
+  /** As loaded, decoded when first asked for. */
+  original: Subject | undefined;
   subject: Subject | undefined;
   version: bigint;
   place: Place | undefined;
@@ -83,6 +85,7 @@ export class Batch {
       const row = rows.get(key);
       this.#subjects.set(key, {
         row,
+        original: undefined,
         subject: undefined,
         version: row?.version ?? 0n,
         place: row && { revision: row.changedRevision, eventId: row.changedEventId },
@@ -126,16 +129,15 @@ export class Batch {
     for (const [key, working] of this.#subjects) {
       if (working.summary === undefined || working.subject === undefined || working.place === undefined) continue;
       const tenant = key.slice(0, key.indexOf("\0"));
-      const before = decodeRow(working.row);
-      const keys = { before: before ? lookupKeys(before) : NO_KEYS, after: lookupKeys(working.subject) };
+      const keys = changedKeys(working.original, working.subject);
       this.#writes.subject(tenant, {
         row: working.row,
         subject: working.subject,
         version: working.version,
         place: working.place,
         bytes: encodeSubject(working.subject, working.summary),
-        gone: difference(keys.before, keys.after),
-        added: difference(keys.after, keys.before),
+        gone: keys.gone,
+        added: keys.added,
       });
     }
     for (const [tenant, head] of this.#heads) {
@@ -213,7 +215,7 @@ export class Batch {
     part: { id: string; index: number; count: number },
     now: Timestamp,
   ): StoredEvent {
-    const before = working.subject ?? decodeRow(working.row);
+    const before = subjectOf(working);
     const version = working.version + 1n;
     const after = evolve(before, draft.change, { version, recordedAt: now }, draft.ref);
     const summary = encodeSummary(after);
@@ -259,9 +261,7 @@ export class Batch {
   }
 
   #current(tenant: string, ref: SubjectRef): Subject | undefined {
-    const working = this.#working(tenant, ref);
-    working.subject ??= decodeRow(working.row);
-    return working.subject;
+    return subjectOf(this.#working(tenant, ref));
   }
 
   #working(tenant: string, ref: SubjectRef): Working {
@@ -285,10 +285,22 @@ export function requestMapKey(tenant: string, key: Uint8Array): string {
   return `${tenant}\0${Buffer.from(key).toString("latin1")}`;
 }
 
+function subjectOf(working: Working): Subject | undefined {
+  if (working.subject === undefined && working.row !== undefined) {
+    working.original = decodeSubject(working.row.kind, working.row);
+    working.subject = working.original;
+  }
+  return working.subject;
+}
+
 const NO_KEYS: ReadonlySet<string> = new Set();
 
-function decodeRow(row: SubjectRow | undefined): Subject | undefined {
-  return row && decodeSubject(row.kind, row);
+/** The lookup keys that a subject no longer has, and those that it has now. Mostly none: they are not even listed then. */
+function changedKeys(before: Subject | undefined, after: Subject): { gone: string[]; added: string[] } {
+  if (before !== undefined && sameLookups(before, after)) return { gone: [], added: [] };
+  const had = before === undefined ? NO_KEYS : lookupKeys(before);
+  const has = lookupKeys(after);
+  return { gone: difference(had, has), added: difference(has, had) };
 }
 
 function toTimestamp(us: bigint): Timestamp {
