@@ -1,6 +1,10 @@
 import { subscribe, unsubscribe } from "node:diagnostics_channel";
-import { constants, type IncomingHttpHeaders, type ServerHttp2Stream } from "node:http2";
+import { constants, type IncomingHttpHeaders, type OutgoingHttpHeaders, type ServerHttp2Stream } from "node:http2";
 import type { Metadata } from "@grpc/grpc-js";
+import { ErrorReason } from "../../gen/leadline/v1/error_pb.ts";
+import { type Reason, Refusal } from "../domain/refusal.ts";
+import { newCallId } from "./active-call.ts";
+import { statusBytes } from "./failures.ts";
 
 /** What the HTTP/2 layer knows of a gRPC call and grpc-js does not tell. */
 export interface GrpcStream {
@@ -31,7 +35,8 @@ const ID_HEADER = "leadline-stream";
  * Sees each of the door's streams before grpc-js does, through Node's diagnostics channel of HTTP/2 servers. grpc-js reads
  * `grpc-timeout` into 32 bits, so that a long timeout ends the call at once, and ends calls at their deadline with a bare
  * status; it answers unknown methods without details; and it gives handlers no way to reset a stream whose reader has
- * stalled. So the timeout is taken out of its sight, and each call's stream is kept for its handler to take.
+ * stalled. So the timeout is taken out of its sight, and each call's stream is kept for its handler to take. What it refuses
+ * by itself, before any handler, gets its reason on the way out.
  */
 export class GrpcStreams {
   readonly #options: GrpcStreamOptions;
@@ -69,6 +74,7 @@ export class GrpcStreams {
     if (!this.#options.ours.has(path)) headers[":path"] = this.#options.unknownPath;
     const id = String(++this.#lastId);
     headers[ID_HEADER] = id;
+    stream.respond = respondWithReason;
     const timer = setTimeout(() => stream.close(constants.NGHTTP2_CANCEL), this.#options.requestTimeoutMs);
     this.#waiting.set(id, { stream, path, timeout: timeout === undefined ? undefined : String(timeout), timer });
     stream.once("close", () => this.#forget(id));
@@ -81,3 +87,34 @@ export class GrpcStreams {
     this.#waiting.delete(id);
   }
 }
+
+const DETAILS = "grpc-status-details-bin";
+
+/** Answers as the stream would; an error that has no details yet gets them. */
+function respondWithReason(this: ServerHttp2Stream, headers?: unknown, options?: unknown): void {
+  const answer = isHeaders(headers) ? withReason(headers) : headers;
+  const { respond } = Object.getPrototypeOf(this) as ServerHttp2Stream;
+  Reflect.apply(respond, this, [answer, options]);
+}
+
+function isHeaders(headers: unknown): headers is OutgoingHttpHeaders {
+  return typeof headers === "object" && headers !== null && !Array.isArray(headers);
+}
+
+/** What grpc-js refuses before it asks a handler: a message over the bound, or one that cannot be unpacked. */
+function withReason(headers: OutgoingHttpHeaders): OutgoingHttpHeaders {
+  const status = Number(headers["grpc-status"] ?? 0);
+  if (status === 0 || headers[DETAILS] !== undefined) return headers;
+  const message = decodeURI(String(headers["grpc-message"] ?? ""));
+  const reason = REASONS.get(status);
+  if (reason === undefined) return headers;
+  const bytes = statusBytes(new Refusal(reason, message), newCallId());
+  return { ...headers, [DETAILS]: Buffer.from(bytes).toString("base64") };
+}
+
+/** By gRPC status code: RESOURCE_EXHAUSTED, UNIMPLEMENTED (an unknown compression) and INTERNAL (a broken message). */
+const REASONS = new Map<number, Reason>([
+  [8, ErrorReason.MESSAGE_TOO_LARGE],
+  [12, ErrorReason.MESSAGE_MALFORMED],
+  [13, ErrorReason.MESSAGE_MALFORMED],
+]);

@@ -1,11 +1,10 @@
 import type { DescMethod, Message } from "@bufbuild/protobuf";
-import { pathToString } from "@bufbuild/protobuf/reflect";
-import { createValidator } from "@bufbuild/protovalidate";
 import type { Logger } from "pino";
 import { ErrorReason } from "../../gen/leadline/v1/error_pb.ts";
 import type { Principal } from "../domain/principal.ts";
 import { Refusal } from "../domain/refusal.ts";
 import type { ServiceEntry } from "../service/call.ts";
+import { checkRequest } from "../service/validation.ts";
 import type { Codec, Sink, Subscription, WatchSpec } from "../watch/spec.ts";
 import { type ActiveCall, deadlinePassed } from "./active-call.ts";
 import { encodeReply } from "./codec.ts";
@@ -66,15 +65,11 @@ export interface Pipeline {
   drain(): void;
 }
 
-/** More violations than this are counted, not listed: errors travel in headers, whose size is bounded. */
-const MAX_VIOLATIONS = 20;
-
 /**
  * The pipeline: authenticate, count, read, authorise, validate, run. Each step refuses before the next one costs anything.
  */
 export function createPipeline(parts: PipelineParts): Pipeline {
   const { authenticate, authorise, limits, log, metrics, openWatch, services } = parts;
-  const validator = createValidator();
   let draining = false;
 
   async function admit(call: ActiveCall, read: ReadRequest): Promise<Message> {
@@ -87,23 +82,8 @@ export function createPipeline(parts: PipelineParts): Pipeline {
     if (counted !== undefined) await counted;
     const request = await read();
     authorise(principal, call.route.method, request);
-    validate(call.route.method, request);
+    checkRequest(call.route.method.input, request);
     return request;
-  }
-
-  function validate(method: DescMethod, request: Message): void {
-    const result = validator.validate(method.input, request);
-    if (result.kind === "valid") return;
-    if (result.kind === "error") throw result.error;
-    const violations = result.violations.slice(0, MAX_VIOLATIONS).map(({ field, message }) => ({
-      field: pathToString(field),
-      description: message,
-    }));
-    const [first] = violations;
-    throw new Refusal(ErrorReason.FIELD_INVALID, `${first?.field}: ${first?.description}`, {
-      violations,
-      metadata: { violations: String(result.violations.length) },
-    });
   }
 
   async function refusing<T>(call: ActiveCall, work: () => Promise<T>): Promise<T> {

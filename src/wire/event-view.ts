@@ -70,6 +70,7 @@ export function viewFor(event: Event, tenant: string, visibility: Visibility, po
     change: carrierChange(event),
   });
   delete view.cause; // names a revision
+  delete view.command; // counts the orders that changed with it
   if (event.before) view.before = carrierFacets(event.before);
   if (event.after.case === "booking")
     view.after = { case: "booking", value: bookingView(event.after.value, visibility) };

@@ -10,6 +10,8 @@ export interface Place {
 }
 
 const STAFF = /^(0|[1-9][0-9]{0,18})-([0-9a-z]{13})$/;
+/** Nineteen digits, a dash, the id. */
+const HIDDEN_LENGTH = 19 + 1 + 13;
 const NONCE_BYTES = 12;
 const TAG_BYTES = 16;
 
@@ -34,8 +36,9 @@ export class Positions {
   }
 
   encode(tenant: string, place: Place, visibility: Visibility): string {
-    const text = staffPosition(place);
-    if (visibility.class !== "carrier") return text;
+    if (visibility.class !== "carrier") return staffPosition(place);
+    // Of one length whatever the revision: the cipher keeps lengths, and a longer text would tell of more digits.
+    const text = staffPosition(place).padStart(HIDDEN_LENGTH, "0");
     const scope = carrierScope(tenant, visibility.carrier);
     const nonce = this.#nonce(scope, text);
     const cipher = createCipheriv("aes-256-gcm", this.#cipherKey, nonce).setAAD(scope);
@@ -45,7 +48,10 @@ export class Positions {
 
   /** Throws POSITION_INVALID for anything that `encode` did not make for the same tenant and reader. */
   decode(tenant: string, text: string, visibility: Visibility): Place {
-    const plain = visibility.class === "carrier" ? this.#reveal(tenant, text, visibility.carrier) : text;
+    const plain =
+      visibility.class === "carrier"
+        ? this.#reveal(tenant, text, visibility.carrier)?.replace(/^0+(?=[0-9])/, "")
+        : text;
     const match = STAFF.exec(plain ?? "");
     const [, revision, eventId] = match ?? [];
     if (revision === undefined || eventId === undefined || BigInt(revision) > MAX_REVISION) throw invalid(text);

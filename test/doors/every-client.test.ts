@@ -139,8 +139,7 @@ describe.each(callerKinds)("$name", (kind) => {
     const request = { orderId: "ord_1", reason: "x".repeat(100_000) };
     const error = await errorOf(kind.open(world).unary(holdOrder, request));
     expect(error.code).toBe(Code.ResourceExhausted);
-    // grpc-js refuses by itself what is too large for the gRPC door.
-    if (kind.door === "http") expect(infoOf(error).reason).toBe("MESSAGE_TOO_LARGE");
+    expect(infoOf(error).reason).toBe("MESSAGE_TOO_LARGE");
   });
 
   test("a unary call that takes too long ends at its deadline, and the service hears of it", async () => {

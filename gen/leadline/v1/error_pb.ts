@@ -28,7 +28,7 @@ export const ErrorReason = {
   UNSPECIFIED: 0,
 
   /**
-   * INVALID_ARGUMENT: a field breaks its rule. The violations are listed.
+   * INVALID_ARGUMENT: a field breaks its rule, or a text contains the character U+0000. The violations are listed.
    *
    * @generated from enum value: ERROR_REASON_FIELD_INVALID = 1;
    */
@@ -49,7 +49,7 @@ export const ErrorReason = {
   PAGE_TOKEN_INVALID: 3,
 
   /**
-   * INVALID_ARGUMENT: the position is not one of ours, or belongs to another tenant.
+   * INVALID_ARGUMENT: the position is not one of ours. One of another journal is answered by a reset of the watch.
    *
    * @generated from enum value: ERROR_REASON_POSITION_INVALID = 4;
    */

@@ -69,7 +69,7 @@ export type Event = Message<"leadline.v1.Event"> & {
   version: bigint;
 
   /**
-   * The key or token that caused it. Empty for outside carriers, unless it was their own.
+   * The key or token that caused it. Empty for outside carriers.
    *
    * @generated from field: string actor = 6;
    */
@@ -84,7 +84,7 @@ export type Event = Message<"leadline.v1.Event"> & {
   shape: number;
 
   /**
-   * Which command it is of, and which part.
+   * Which command it is of, and which part. Absent for outside carriers, who may not see all of its parts. Absent for outside carriers: the other parts are of orders that they do not see.
    *
    * @generated from field: leadline.v1.CommandPart command = 8;
    */

@@ -1,0 +1,13 @@
+import { bookingRows } from "./booking-requests.ts";
+import { orderRows } from "./order-requests.ts";
+import type { Row } from "./rows.ts";
+import { importRows, tenantRows } from "./tenant-requests.ts";
+
+/**
+ * A valid request for every unary RPC, in an order in which all of them succeed on a new tenant.
+ *
+ * @param name sets apart what is unique in the whole deployment: ids of tenants
+ */
+export function everyRequest(name: string): Row[] {
+  return [...orderRows(), ...bookingRows(), ...importRows(), ...tenantRows(name)];
+}
