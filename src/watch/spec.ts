@@ -37,13 +37,13 @@ export interface Sink {
   write(message: Uint8Array): boolean;
   /** Bytes taken and not handed to the network yet. */
   unsentBytes(): number;
-  /** The watch is over: the stream is ended with the outcome's status. Called once, never after `cancel`. */
+  /** The watch is over: the stream is ended with the outcome's status. Called at most once, and never after `cancel`. */
   finish(outcome: WatchOutcome): void;
 }
 
 /** A watch that runs. */
 export interface Subscription {
-  /** The stream takes more again. */
+  /** The stream takes more again. Not called from within `Sink.write`. */
   drained(): void;
   /** The stream is gone: everything is released. Idempotent. */
   cancel(): void;

@@ -1,0 +1,300 @@
+import { durationFromMs, timestampFromMs } from "@bufbuild/protobuf/wkt";
+import { EndReason, type ResetReason } from "../../gen/leadline/v1/watch_pb.ts";
+import type { Place } from "../journal/journal.ts";
+import type { Clock } from "./clock.ts";
+import type { Cohort } from "./cohort.ts";
+import type { Counts } from "./counts.ts";
+import type { Delivery } from "./delivery.ts";
+import { type Encoder, type Notice, notice, WallBreach } from "./encoder.ts";
+import type { WatchOptions } from "./options.ts";
+import type { Sink, Subscription, WatchOutcome, WatchSpec } from "./spec.ts";
+import type { Timed } from "./wheel.ts";
+
+/**
+ * Where a watch stands.
+ *
+ * * `opening`: its start is not decided yet. -> snapshot, behind, live
+ * * `snapshot`: rows are being sent; `place` is the pinned head. -> behind
+ * * `behind`: everything that matches up to `place` has been written. -> live
+ * * `live`: everything that matches up to where the hub's live watchers stand has been written, but for what is `owed`.
+ *   -> behind, when the stream takes no more
+ * * `over`: nothing is written any more.
+ */
+export type WatcherState = "opening" | "snapshot" | "behind" | "live" | "over";
+
+/** What a watcher needs of its hub. */
+export interface Home {
+  readonly encoder: Encoder;
+  readonly clock: Clock;
+  readonly options: WatchOptions;
+  readonly counts: Counts;
+  /** Where live watchers stand. */
+  readonly live: Place;
+  /** When the head was last compared with the database, milliseconds since the epoch; undefined: never yet. */
+  readonly verifiedAtMs: number | undefined;
+  /** The watcher has something to do. */
+  wake(watcher: Watcher): void;
+  /** The watcher is over. `ended`: why it was ended, undefined if it was not. */
+  leave(watcher: Watcher, ended: EndReason | undefined): void;
+  /** The watcher's sink threw, which ends the watch: sinks that work do not. */
+  broke(watcher: Watcher, error: unknown): void;
+}
+
+/** Ends after which the client may resume at once; it gets a bookmark of its own before them. */
+const PLANNED: ReadonlySet<EndReason> = new Set([
+  EndReason.DRAINING,
+  EndReason.MAX_AGE,
+  EndReason.CREDENTIAL,
+  EndReason.DEADLINE,
+]);
+
+/** Blocked streams are looked at this many times before they count as slow. */
+const SLOW_CHECKS = 6;
+
+/**
+ * One watch: a position and a stream, no queue. It writes what it is given while the stream takes it, and remembers where
+ * it was when the stream did not; its hub brings it on from there. Its memory does not depend on how far it is behind.
+ */
+export class Watcher implements Subscription, Timed {
+  readonly cohort: Cohort;
+  readonly credential: string;
+  /** Where it starts; not needed once it has. */
+  readonly start: WatchSpec["start"];
+  state: WatcherState = "opening";
+  /** See `WatcherState`; while `opening` the place that it wants to continue from; while `live` undefined. */
+  place: Place | undefined;
+  /** What the present fan-out holds for it. */
+  owed: Delivery | undefined;
+  /** The stream takes no more at present. */
+  blocked = false;
+  /** A read is under way for it. */
+  reading = false;
+  /** Its place was seen in the journal. */
+  verified = false;
+  /** Whether the head has been asked for since it came, and whether what was known here has come up to the answer. */
+  newest: "unasked" | "asked" | "known" = "unasked";
+  /** Mode LATEST: up to this revision, events that said that a subject left may have been passed over. See `CatchUp`. */
+  hiddenUpTo = 0n;
+  /** Mode LATEST: it reads the journal, and has to until a page is the last. */
+  sweeping = false;
+  /** Where its snapshot continues: rows created before this revision. */
+  cursor: bigint | undefined;
+  slot: number | undefined;
+
+  readonly #home: Home;
+  readonly #sink: Sink;
+  readonly #endsAtMs: number;
+  readonly #expiresAtMs: number | undefined;
+  readonly #deadlineMs: number | undefined;
+  readonly #heartbeatMs: number;
+  #writtenAtMs: number;
+  #unsent = 0;
+  #progressAtMs = 0;
+
+  /** @param deadlineMs when the caller's deadline passes, milliseconds since the epoch */
+  constructor(home: Home, cohort: Cohort, spec: WatchSpec, sink: Sink, place: Place | undefined, deadlineMs?: number) {
+    const { clock, options } = home;
+    this.#home = home;
+    this.#sink = sink;
+    this.cohort = cohort;
+    this.credential = spec.credential;
+    this.start = spec.start;
+    this.place = place;
+    this.#expiresAtMs = spec.expiresAtMs;
+    this.#deadlineMs = deadlineMs;
+    this.#endsAtMs = clock.elapsedMs() + options.maxAgeMs * (0.5 + clock.random() / 2);
+    // Noticed up to a tick late, and still not later than `started` announces.
+    this.#heartbeatMs = options.heartbeatMs * (0.75 + clock.random() / 2) - options.tickMs;
+    this.#writtenAtMs = clock.elapsedMs();
+  }
+
+  /** Everything that matches up to here has been written; undefined while nothing can be promised. */
+  get position(): Place | undefined {
+    if (this.state === "live") return this.#home.live;
+    return this.state === "snapshot" ? undefined : this.place;
+  }
+
+  /** Asked after a write, which may have been its last. */
+  isOver(): boolean {
+    return this.state === "over";
+  }
+
+  drained(): void {
+    if (!this.blocked || this.state === "over") return;
+    this.blocked = false;
+    this.#home.wake(this);
+  }
+
+  cancel(): void {
+    this.#leave();
+  }
+
+  /** Writes a delivery as far as the stream takes it. A live watcher that is stopped by its stream is behind from then on. */
+  deliver(delivery: Delivery): void {
+    this.owed = undefined;
+    if (delivery.cohort !== this.cohort) throw new WallBreach(`a delivery for ${delivery.cohort.key} went elsewhere`);
+    const { runs, upTo } = delivery;
+    for (const [i, run] of runs.entries()) {
+      this.#write(run.message);
+      this.#home.counts.events += run.events;
+      if (this.isOver()) return;
+      if (!this.blocked) continue;
+      this.fallBehind(i === runs.length - 1 ? upTo : run.at);
+      return;
+    }
+    if (this.state === "behind") this.place = upTo;
+  }
+
+  /** See `hiddenUpTo`. */
+  hide(upTo: bigint): void {
+    if (upTo > this.hiddenUpTo) this.hiddenUpTo = upTo;
+  }
+
+  /** Stands at a place of its own from now on. */
+  fallBehind(place: Place): void {
+    this.cohort.live.delete(this);
+    this.state = "behind";
+    this.place = place;
+  }
+
+  /** Sends a snapshot as of this place from now on. */
+  pin(place: Place): void {
+    this.state = "snapshot";
+    this.place = place;
+  }
+
+  /** Stands where the hub's live watchers stand from now on. */
+  goLive(): void {
+    this.state = "live";
+    this.place = undefined;
+    this.cohort.live.add(this);
+  }
+
+  /** Writes a message of a snapshot. */
+  writeRows(message: Uint8Array): void {
+    this.#write(message);
+  }
+
+  notify(fields: Notice): void {
+    this.#write(notice(fields, this.cohort.codec));
+  }
+
+  /** Ends it: what the client holds may not be what the journal holds. */
+  reset(reason: ResetReason, head: Place): void {
+    if (this.state === "over") return;
+    this.notify({ reset: { reason, head: this.#text(head) } });
+    this.#finish({ how: "reset" });
+  }
+
+  /** Ends it with its position. What a fan-out holds for it is written first. */
+  end(reason: EndReason, retryAfterMs = this.#spread()): void {
+    this.#settle();
+    if (this.state === "over") return;
+    if (PLANNED.has(reason)) this.#bookmark();
+    const position = this.position;
+    this.notify({
+      end: {
+        reason,
+        position: position ? this.#text(position) : "",
+        retryAfter: durationFromMs(retryAfterMs),
+        ...this.#verifiedAt(),
+      },
+    });
+    this.#finish({ how: "ended", reason, retryAfterMs });
+  }
+
+  /** Called by the wheel. */
+  due(nowMs: number): number | undefined {
+    const wallMs = this.#home.clock.wallMs();
+    if (this.#expiresAtMs !== undefined && wallMs >= this.#expiresAtMs) this.end(EndReason.CREDENTIAL, 0);
+    else if (this.#deadlineMs !== undefined && wallMs >= this.#deadlineMs) this.end(EndReason.DEADLINE, 0);
+    else if (nowMs >= this.#endsAtMs) this.end(EndReason.MAX_AGE);
+    else if (this.blocked) this.#checkProgress(nowMs);
+    else if (nowMs >= this.#writtenAtMs + this.#heartbeatMs) this.#beat();
+    return this.state === "over" ? undefined : this.nextDue(nowMs);
+  }
+
+  /** When something is due next if nothing is written until then. */
+  nextDue(nowMs: number): number {
+    const wallMs = this.#home.clock.wallMs();
+    const slowMs = this.#home.options.slowReaderMs / SLOW_CHECKS;
+    const times = [this.#endsAtMs, this.blocked ? nowMs + slowMs : this.#writtenAtMs + this.#heartbeatMs];
+    if (this.#expiresAtMs !== undefined) times.push(nowMs + this.#expiresAtMs - wallMs);
+    if (this.#deadlineMs !== undefined) times.push(nowMs + this.#deadlineMs - wallMs);
+    // A stream that blocks later is looked at in time, too.
+    return Math.min(...times, nowMs + slowMs * 2);
+  }
+
+  #beat(): void {
+    this.#settle();
+    if (this.state === "over" || this.blocked) return;
+    this.#bookmark();
+    if (this.blocked && this.state === "live") this.fallBehind(this.#home.live);
+  }
+
+  #bookmark(): void {
+    const position = this.position;
+    // While it opens, the place it wants to continue from was not seen to exist: nothing is promised of it.
+    if (!position || this.state === "opening" || !this.verified) return;
+    this.notify({ bookmark: { position: this.#text(position), ...this.#verifiedAt() } });
+  }
+
+  #checkProgress(nowMs: number): void {
+    const unsent = this.#sink.unsentBytes();
+    if (unsent < this.#unsent) this.#progressAtMs = nowMs;
+    this.#unsent = unsent;
+    const { slowReaderMs, slowReaderBytes } = this.#home.options;
+    if (unsent > slowReaderBytes || nowMs - this.#progressAtMs >= slowReaderMs) this.end(EndReason.SLOW_READER);
+  }
+
+  #settle(): void {
+    if (this.owed && this.state === "live") this.deliver(this.owed);
+  }
+
+  #write(message: Uint8Array): void {
+    if (this.state === "over") return;
+    this.#writtenAtMs = this.#home.clock.elapsedMs();
+    this.#home.counts.messages += 1;
+    if (this.#take(message) || this.blocked) return;
+    this.blocked = true;
+    this.#progressAtMs = this.#writtenAtMs;
+    this.#unsent = this.#sink.unsentBytes();
+  }
+
+  #take(message: Uint8Array): boolean {
+    try {
+      return this.#sink.write(message);
+    } catch (error) {
+      this.#home.broke(this, error);
+      this.#leave();
+      return true;
+    }
+  }
+
+  #finish(outcome: WatchOutcome): void {
+    if (this.state === "over") return; // its last message was too much for a stream that was gone
+    this.#leave(outcome.how === "ended" ? outcome.reason : undefined);
+    this.#sink.finish(outcome);
+  }
+
+  #leave(ended?: EndReason): void {
+    if (this.state === "over") return;
+    this.cohort.live.delete(this);
+    this.state = "over";
+    this.owed = undefined;
+    this.#home.leave(this, ended);
+  }
+
+  #text(place: Place): string {
+    return this.#home.encoder.position(place, this.cohort);
+  }
+
+  #verifiedAt() {
+    const ms = this.#home.verifiedAtMs;
+    return ms === undefined ? {} : { verifiedAt: timestampFromMs(ms) };
+  }
+
+  #spread(): number {
+    return Math.floor(this.#home.clock.random() * this.#home.options.retrySpreadMs);
+  }
+}

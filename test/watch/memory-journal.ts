@@ -1,0 +1,235 @@
+import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
+import { BookingSchema, type BookingState } from "../../gen/leadline/v1/booking_pb.ts";
+import { BookingActedSchema, EventSchema, type Facets, OrderHeldSchema } from "../../gen/leadline/v1/event_pb.ts";
+import { OrderSchema } from "../../gen/leadline/v1/order_pb.ts";
+import { facetsOfBooking, facetsOfOrder, sameFacets } from "../../src/domain/facets.ts";
+import { SubjectKind } from "../../src/domain/subject.ts";
+import type { Extension, Head, Place, RowQuery, StoredEvent, SubjectRow } from "../../src/journal/journal.ts";
+import type { WatchReader } from "../../src/watch/bounded-reader.ts";
+import { decodeEvents, storedEncoding } from "../../src/wire/event-view.ts";
+import { staffPosition } from "../../src/wire/position.ts";
+
+/** One change of one subject: an order's status, or a booking's state. */
+export type Change =
+  | { readonly order: string; readonly status: string; readonly padding?: number }
+  | { readonly booking: string; readonly carrier: string; readonly state: BookingState };
+
+interface Journal {
+  journalId: string;
+  floor: bigint;
+  events: StoredEvent[];
+  rows: Map<string, SubjectRow>;
+}
+
+/**
+ * A journal in memory, as hubs read it. Each read answers after the reads before it, and sees what was committed when it
+ * was asked. `outage` makes reads fail; `hold` keeps answers back.
+ */
+export class MemoryJournal implements WatchReader {
+  readonly #tenants = new Map<string, Journal>();
+  #ids = 0;
+  #held: (() => void)[] | undefined;
+  outage = false;
+  /** What was read: `heads`, `events`, `rows`, `latest`. */
+  readonly reads: string[] = [];
+
+  /** Commits changes in one command. Answers what a hub is told. */
+  commit(tenant: string, ...changes: readonly Change[]): Extension {
+    const journal = this.#journal(tenant);
+    const previous = placeOf(journal);
+    const events = changes.map((change) => this.#record(journal, change));
+    return { tenant, previous, events };
+  }
+
+  head(tenant: string): Place {
+    return placeOf(this.#journal(tenant));
+  }
+
+  all(tenant: string): readonly StoredEvent[] {
+    return this.#journal(tenant).events;
+  }
+
+  rowsNow(tenant: string): ReadonlyMap<string, SubjectRow> {
+    return this.#journal(tenant).rows;
+  }
+
+  /** Takes the journal back to a revision, as restoring a backup does. What comes then has other ids. */
+  restore(tenant: string, revision: bigint): void {
+    const journal = this.#journal(tenant);
+    const kept = journal.events.slice(0, Number(revision));
+    journal.events = kept;
+    journal.rows = new Map();
+    for (const event of kept) journal.rows.set(event.subjectId, rowAfter(event, journal.rows.get(event.subjectId)));
+  }
+
+  /** Puts another, empty journal in its place. */
+  replace(tenant: string): void {
+    this.#tenants.delete(tenant);
+  }
+
+  /** Cuts what lies below, for watches and for reads. */
+  raiseFloor(tenant: string, revision: bigint): void {
+    this.#journal(tenant).floor = revision;
+  }
+
+  /** Answers wait until the returned function is called. */
+  hold(): () => void {
+    const held: (() => void)[] = [];
+    this.#held = held;
+    return () => {
+      if (this.#held === held) this.#held = undefined;
+      for (const answer of held.splice(0)) answer();
+    };
+  }
+
+  /** What is asked from now on is answered; what is held back already stays so. */
+  release(): void {
+    this.#held = undefined;
+  }
+
+  heads(tenants: readonly string[]): Promise<Map<string, Head>> {
+    return this.#read("heads", () => new Map(tenants.map((tenant) => [tenant, this.#headOf(tenant)])));
+  }
+
+  events(tenant: string, from: bigint, limit: number, maxBytes: number): Promise<StoredEvent[]> {
+    return this.#read("events", () => {
+      const { events, floor } = this.#journal(tenant);
+      const page: StoredEvent[] = [];
+      let bytes = 0;
+      for (const event of events) {
+        if (event.revision < from || event.revision < floor) continue;
+        bytes += event.payload.length;
+        if (page.length > 0 && (page.length >= limit || bytes > maxBytes)) break;
+        page.push(event);
+      }
+      return page;
+    });
+  }
+
+  latest(tenant: string, kind: SubjectKind, from: bigint, to: bigint, limit: number): Promise<StoredEvent[]> {
+    return this.#read("latest", () => {
+      const { events, rows } = this.#journal(tenant);
+      const last = (event: StoredEvent) => rows.get(event.subjectId)?.changedRevision === event.revision;
+      return events.filter((e) => e.kind === kind && e.revision >= from && e.revision <= to && last(e)).slice(0, limit);
+    });
+  }
+
+  rows(query: RowQuery): Promise<SubjectRow[]> {
+    return this.#read("rows", () =>
+      [...this.#journal(query.tenant).rows.values()]
+        .filter((row) => row.kind === query.kind)
+        .filter((row) => query.ids === undefined || query.ids.includes(row.id))
+        .filter((row) => query.carriers === undefined || query.carriers.includes(row.carrier))
+        .filter((row) => query.createdBefore === undefined || row.createdRevision < query.createdBefore)
+        .filter((row) => query.changedUpTo === undefined || row.changedRevision <= query.changedUpTo)
+        .sort((a, b) => Number(b.createdRevision - a.createdRevision))
+        .slice(0, query.limit),
+    );
+  }
+
+  async #read<T>(what: string, answer: () => T): Promise<T> {
+    this.reads.push(what);
+    if (this.outage) throw new Error("the database is away");
+    const result = answer();
+    const held = this.#held;
+    if (held) await new Promise<void>((resolve) => void held.push(resolve));
+    return result;
+  }
+
+  #headOf(tenant: string): Head {
+    const journal = this.#journal(tenant);
+    return { ...placeOf(journal), journalId: journal.journalId, floor: journal.floor };
+  }
+
+  #journal(tenant: string): Journal {
+    let journal = this.#tenants.get(tenant);
+    if (!journal) {
+      journal = { journalId: this.#drawId(), floor: 0n, events: [], rows: new Map() };
+      this.#tenants.set(tenant, journal);
+    }
+    return journal;
+  }
+
+  #drawId(): string {
+    this.#ids += 1;
+    return this.#ids.toString(36).padStart(13, "0");
+  }
+
+  #record(journal: Journal, change: Change): StoredEvent {
+    const id = "order" in change ? change.order : change.booking;
+    const row = journal.rows.get(id);
+    const version = (row?.version ?? 0n) + 1n;
+    const place = { revision: BigInt(journal.events.length + 1), eventId: this.#drawId() };
+    const kind = "order" in change ? SubjectKind.ORDER : SubjectKind.BOOKING;
+    const summary = "order" in change ? orderSummary(change, version) : bookingSummary(change, version);
+    const event = create(EventSchema, {
+      revision: place.revision,
+      position: staffPosition(place),
+      subjectId: id,
+      version,
+      actor: "key_test",
+      shape: 1,
+      change: changeOf(change),
+    });
+    const before = row && facetsIn(kind, row.summary);
+    if (before && !sameFacets(before, facetsIn(kind, summary))) event.before = before;
+    const carrier = "carrier" in change ? change.carrier : "";
+    const payload = storedEncoding(event, kind, summary);
+    const stored = { ...place, kind, subjectId: id, version, carrier, payload };
+    journal.events.push(stored);
+    journal.rows.set(id, rowAfter(stored, row, summary));
+    return stored;
+  }
+}
+
+/** What filters ask of a summary. */
+export function facetsIn(kind: SubjectKind, summary: Uint8Array): Facets {
+  return kind === SubjectKind.ORDER
+    ? facetsOfOrder(fromBinary(OrderSchema, summary))
+    : facetsOfBooking(fromBinary(BookingSchema, summary));
+}
+
+/** The encoding of the subject after an event. */
+export function summaryAfter(event: StoredEvent): Uint8Array {
+  const { after } = decodeEvents(event.payload)[0] ?? {};
+  if (after?.case === "order") return toBinary(OrderSchema, after.value);
+  if (after?.case === "booking") return toBinary(BookingSchema, after.value);
+  throw new Error("an event without a subject");
+}
+
+function placeOf({ events, journalId }: Journal): Place {
+  const last = events.at(-1);
+  return last ? { revision: last.revision, eventId: last.eventId } : { revision: 0n, eventId: journalId };
+}
+
+function rowAfter(event: StoredEvent, before: SubjectRow | undefined, summary = summaryAfter(event)): SubjectRow {
+  return {
+    kind: event.kind,
+    id: event.subjectId,
+    version: event.version,
+    createdRevision: before?.createdRevision ?? event.revision,
+    changedRevision: event.revision,
+    changedEventId: event.eventId,
+    carrier: event.carrier,
+    summary,
+    details: new Uint8Array(),
+  };
+}
+
+function changeOf(change: Change) {
+  if ("booking" in change) return { case: "bookingActed", value: create(BookingActedSchema) } as const;
+  const value = create(OrderHeldSchema, { reason: "x".repeat(change.padding ?? 0) });
+  return { case: "orderHeld", value } as const;
+}
+
+function orderSummary({ order, status }: { order: string; status: string }, version: bigint): Uint8Array {
+  return toBinary(OrderSchema, create(OrderSchema, { id: order, version, status }));
+}
+
+function bookingSummary(
+  { booking, carrier, state }: { booking: string; carrier: string; state: BookingState },
+  version: bigint,
+): Uint8Array {
+  const orderIds = ["ord_secret"];
+  return toBinary(BookingSchema, create(BookingSchema, { id: booking, version, carrier, state, orderIds }));
+}
