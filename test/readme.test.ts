@@ -15,7 +15,11 @@ describe("the README", () => {
   it.each(Object.keys(made))("says of %s what the code says (UPDATE_README=1 npm test writes it anew)", (name) => {
     const now = `\n${made[name]?.().trim()}\n\n`;
     const readme = readFileSync(path, "utf8");
-    if (process.env.UPDATE_README === "1") writeFileSync(path, readme.replace(part(name), () => now));
+    if (process.env.UPDATE_README === "1")
+      writeFileSync(
+        path,
+        readme.replace(part(name), () => now),
+      );
     expect(part(name).exec(readFileSync(path, "utf8"))?.[0]).toBe(now);
   });
 

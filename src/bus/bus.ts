@@ -1,4 +1,4 @@
-import type { Extension, Place } from "../journal/journal.ts";
+import type { Extension, Place } from "../domain/stored-event.ts";
 
 /**
  * The seam between instances. A bus hurries; it promises nothing: what it carries may be lost, doubled, late, out of order

@@ -1,4 +1,4 @@
-import type { Extension, Place, StoredEvent } from "../journal/journal.ts";
+import type { Extension, Place, StoredEvent } from "../domain/stored-event.ts";
 
 /*
  * A hint's encoding, version 1. Integers are big-endian; a text is a length byte and UTF-8.

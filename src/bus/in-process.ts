@@ -1,4 +1,4 @@
-import type { Extension } from "../journal/journal.ts";
+import type { Extension } from "../domain/stored-event.ts";
 import type { Bus, BusStats, Hint } from "./bus.ts";
 import { Listeners } from "./listeners.ts";
 

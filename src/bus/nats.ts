@@ -1,6 +1,6 @@
 import { connect, Events, type Msg, type NatsConnection, type Subscription } from "nats";
 import type { Logger } from "pino";
-import type { Extension } from "../journal/journal.ts";
+import type { Extension } from "../domain/stored-event.ts";
 import type { Bus, BusStats, Hint } from "./bus.ts";
 import { decodeHint, encodeHint, HINT_VERSION } from "./hint-codec.ts";
 import { Listeners } from "./listeners.ts";

@@ -1,7 +1,8 @@
+import type { Place, StoredEvent } from "../domain/stored-event.ts";
 import { type Subject, SubjectKind } from "../domain/subject.ts";
 import type { Statement } from "../store/connection.ts";
 import type { SubjectBytes } from "../wire/subject-row.ts";
-import type { Place, RequestIdentity, StoredEvent, SubjectRow } from "./journal.ts";
+import type { RequestIdentity, SubjectRow } from "./journal.ts";
 import {
   Columns,
   deleteReferences,

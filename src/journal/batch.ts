@@ -5,13 +5,14 @@ import { EventSchema } from "../../gen/leadline/v1/event_pb.ts";
 import { evolve } from "../domain/evolve.ts";
 import { facetsOf, lookupKeys, sameFacets, sameLookups } from "../domain/facets.ts";
 import { Refusal } from "../domain/refusal.ts";
+import type { Extension, Place, StoredEvent } from "../domain/stored-event.ts";
 import { type Draft, type Load, type Subject, SubjectKind, type SubjectRef } from "../domain/subject.ts";
 import { storedEncoding } from "../wire/event-view.ts";
 import { staffPosition } from "../wire/position.ts";
 import { decodeSubject, encodeSubject, encodeSummary } from "../wire/subject-row.ts";
 import { BatchWrites } from "./batch-writes.ts";
 import type { Pending } from "./command-queue.ts";
-import type { Command, Extension, Place, StoredEvent, SubjectRow } from "./journal.ts";
+import type { Command, SubjectRow } from "./journal.ts";
 
 /** The shape of the events that this release writes. */
 const EVENT_SHAPE = 1;
@@ -117,6 +118,28 @@ export class Batch {
       this.verdicts.push({ pending, outcome: { error } });
     }
     return [];
+  }
+
+  /**
+   * The subjects that a command will need, as far as can be told before those ahead of it are decided, so that one load
+   * serves many commands. Nothing is decided: what goes wrong is told in the command's turn.
+   */
+  foresee({ command }: Pending): readonly SubjectRef[] {
+    const isMissing = (ref: SubjectRef) => !this.#subjects.has(subjectMapKey(command.tenant, ref));
+    try {
+      if (this.#repeated(command)) return [];
+      const missing = command.subjects.filter(isMissing);
+      if (missing.length > 0) return missing;
+      const decision = command.decide(this.#load(command.tenant), this.#head(command.tenant).now);
+      return "needs" in decision ? decision.needs.filter(isMissing) : [];
+    } catch {
+      return [];
+    }
+  }
+
+  /** Fails a command that was not decided. */
+  fail(pending: Pending, error: unknown): void {
+    this.verdicts.push({ pending, outcome: { error } });
   }
 
   /** Whether there is nothing to write: all commands were refused, repeated, or changed nothing. */

@@ -16,6 +16,8 @@ export interface QueueBounds {
   readonly maxQueued?: number;
   /** Commands of one tenant that wait at most. Default 10,000. */
   readonly maxQueuedPerTenant?: number;
+  /** Bytes of requests that wait at most; a single larger one waits alone. Default 64 MiB. */
+  readonly maxQueuedBytes?: number;
   /** Commands in one batch at most. Default 1,000. */
   readonly batchMaxCommands?: number;
   /** Bytes of requests in one batch at most; a single larger command makes a batch of its own. Default 4 MiB. */
@@ -27,11 +29,13 @@ export class CommandQueue {
   readonly #bounds: Required<QueueBounds>;
   readonly #byTenant = new Map<string, Pending[]>();
   #size = 0;
+  #bytes = 0;
 
   constructor(bounds: QueueBounds = {}) {
     this.#bounds = {
       maxQueued: bounds.maxQueued ?? 20_000,
       maxQueuedPerTenant: bounds.maxQueuedPerTenant ?? 10_000,
+      maxQueuedBytes: bounds.maxQueuedBytes ?? 64 * 1024 * 1024,
       batchMaxCommands: bounds.batchMaxCommands ?? 1_000,
       batchMaxBytes: bounds.batchMaxBytes ?? 4 * 1024 * 1024,
     };
@@ -43,14 +47,17 @@ export class CommandQueue {
 
   /** Throws OVERLOADED past the bounds. */
   push(pending: Pending): void {
-    const { tenant } = pending.command;
+    const { tenant, bytes } = pending.command;
+    const { maxQueued, maxQueuedPerTenant, maxQueuedBytes } = this.#bounds;
     const waiting = this.#byTenant.get(tenant);
-    if (this.#size >= this.#bounds.maxQueued || (waiting?.length ?? 0) >= this.#bounds.maxQueuedPerTenant) {
+    const tooLarge = this.#size > 0 && this.#bytes + bytes > maxQueuedBytes;
+    if (this.#size >= maxQueued || (waiting?.length ?? 0) >= maxQueuedPerTenant || tooLarge) {
       throw new Refusal(ErrorReason.OVERLOADED, "too many changes are waiting to be committed; come back in a moment");
     }
     if (waiting) waiting.push(pending);
     else this.#byTenant.set(tenant, [pending]);
     this.#size += 1;
+    this.#bytes += bytes;
   }
 
   /** Puts commands back before all others of their tenants, in the order given. */
@@ -59,6 +66,16 @@ export class CommandQueue {
       this.#byTenant.set(tenant, back.concat(this.#byTenant.get(tenant) ?? []));
     }
     this.#size += commands.length;
+    this.#bytes += bytesOf(commands);
+  }
+
+  /** The same, and their tenants before all others: the next batch begins as the one that they come from. */
+  unshiftFirst(commands: readonly Pending[]): void {
+    const others = [...this.#byTenant];
+    this.#byTenant.clear();
+    for (const { command } of commands) this.#byTenant.set(command.tenant, []);
+    for (const [tenant, waiting] of others) this.#byTenant.set(tenant, waiting);
+    this.unshift(commands);
   }
 
   /**
@@ -95,13 +112,20 @@ export class CommandQueue {
     const all = [...this.#byTenant.values()].flat();
     this.#byTenant.clear();
     this.#size = 0;
+    this.#bytes = 0;
     return all;
   }
 
   #remove(tenant: string, count: number): void {
-    const rest = this.#byTenant.get(tenant)?.slice(count) ?? [];
+    const waiting = this.#byTenant.get(tenant) ?? [];
+    const rest = waiting.slice(count);
+    this.#bytes -= bytesOf(waiting.slice(0, count));
     this.#byTenant.delete(tenant);
     if (rest.length > 0) this.#byTenant.set(tenant, rest); // to the end: the others come first next time
     this.#size -= count;
   }
+}
+
+function bytesOf(commands: readonly Pending[]): number {
+  return commands.reduce((sum, { command }) => sum + command.bytes, 0);
 }

@@ -2,12 +2,13 @@ import type { DescMessage, MessageShape } from "@bufbuild/protobuf";
 import type { QueryResult } from "pg";
 import { ErrorReason } from "../../gen/leadline/v1/error_pb.ts";
 import { Refusal } from "../domain/refusal.ts";
+import type { Extension } from "../domain/stored-event.ts";
 import type { SubjectRef } from "../domain/subject.ts";
 import { type Connection, ConnectionLost, sqlState } from "../store/connection.ts";
 import { drawCharacters } from "../wire/draw-id.ts";
 import { Batch, type KnownRequest, type LockedHead, requestMapKey, subjectMapKey } from "./batch.ts";
 import { CommandQueue, type Pending, type QueueBounds } from "./command-queue.ts";
-import type { Command, Extension, SubjectRow } from "./journal.ts";
+import type { Command, SubjectRow } from "./journal.ts";
 import { toSubjectRow } from "./rows.ts";
 import * as sql from "./sql.ts";
 
@@ -43,8 +44,11 @@ export interface GroupCommitOptions extends QueueBounds {
   readonly onTrouble?: (what: string, error: unknown) => void;
 }
 
-/** How often the commands of one batch may ask for further subjects. Each time costs a round trip under the locks. */
+/** How often one command may ask for further subjects. Each time costs a round trip under the locks. */
 const MAX_LOADS = 8;
+
+/** SQLSTATEs of what passes: serialization, deadlock, lock timeout, cancelled, and a standby that does not write. */
+const PASSING: ReadonlySet<string> = new Set(["40001", "40P01", "55P03", "57014", "25006"]);
 
 /** Whether a batch whose COMMIT got no answer is in the journal; unknown: the database did not say in time. */
 type Fate = "committed" | "aborted" | "unknown";
@@ -196,31 +200,40 @@ export class GroupCommit {
 
   /** Decides in order; a tenant whose command needs more subjects waits, with its later commands, until they are loaded. */
   async #decide(batch: Batch, commands: readonly Pending[]): Promise<void> {
-    for (let left = commands, rounds = 0; left.length > 0; rounds += 1) {
-      if (rounds > MAX_LOADS) throw new Error(`a decision still needs subjects after ${MAX_LOADS} loads`);
+    const loads = new Map<Pending, number>();
+    const foreseen = new Set<Pending>();
+    for (let left = commands; left.length > 0; ) {
       const needs: { tenant: string; ref: SubjectRef }[] = [];
       const later: Pending[] = [];
       const waiting = new Set<string>();
+      const foresee = (pending: Pending) => {
+        if (foreseen.has(pending)) return []; // once is enough: what it finds too late is one load more
+        foreseen.add(pending);
+        return batch.foresee(pending);
+      };
       for (const pending of left) {
         const { tenant } = pending.command;
-        const missing = waiting.has(tenant) ? [] : batch.decide(pending);
+        const missing = waiting.has(tenant) ? foresee(pending) : decideOrGiveUp(batch, pending, loads);
         if (missing.length > 0) waiting.add(tenant);
         for (const ref of missing) needs.push({ tenant, ref });
         if (waiting.has(tenant)) later.push(pending);
       }
-      if (later.length > 0) {
-        const [result] = await this.#connection.flight([
-          sql.loadSubjects(
-            needs.map((n) => n.tenant),
-            needs.map((n) => n.ref.kind),
-            needs.map((n) => n.ref.id),
-          ),
-        ]);
-        const rows = rowsOf(result);
-        for (const { tenant, ref } of needs) batch.load(tenant, [ref], rows);
-      }
+      if (needs.length > 0) await this.#load(batch, needs);
       left = later;
     }
+  }
+
+  async #load(batch: Batch, needs: readonly { readonly tenant: string; readonly ref: SubjectRef }[]): Promise<void> {
+    const unique = [...new Map(needs.map((need) => [subjectMapKey(need.tenant, need.ref), need])).values()];
+    const [result] = await this.#connection.flight([
+      sql.loadSubjects(
+        unique.map((n) => n.tenant),
+        unique.map((n) => n.ref.kind),
+        unique.map((n) => n.ref.id),
+      ),
+    ]);
+    const rows = rowsOf(result);
+    for (const { tenant, ref } of unique) batch.load(tenant, [ref], rows);
   }
 
   #settle(batch: Batch): void {
@@ -249,17 +262,21 @@ export class GroupCommit {
     }
     await this.#rollBack();
     const state = sqlState(error) ?? "";
-    if (["40001", "40P01", "55P03", "57014"].includes(state)) {
+    if (PASSING.has(state)) {
       this.#options.onTrouble(`a batch of ${commands.length} is tried again after ${state}`, error);
+      if (state === "25006") this.#connection.discard(); // a new connection may find the server that writes
+      if (state === "57014") this.#limit = Math.ceil(commands.length / 2); // it may have been too much at once
       return this.#again(commands, error);
     }
-    if ((state.startsWith("22") || state.startsWith("23")) && commands.length > 1) {
-      this.#options.onTrouble(`a batch of ${commands.length} is split after ${state}`, error);
+    const isExhausted = state.startsWith("53");
+    if (commands.length > 1 && !isExhausted) {
+      // One command's data, or a fault of ours in it: the others are to go through without it.
+      this.#options.onTrouble(`a batch of ${commands.length} is split after ${state || "a fault"}`, error);
       this.#limit = Math.ceil(commands.length / 2);
       return this.#queue.unshift(commands);
     }
     this.#options.onTrouble(`a batch of ${commands.length} failed`, error);
-    for (const p of commands) p.fail(state.startsWith("53") ? unavailable(error) : error);
+    for (const p of commands) p.fail(isExhausted ? unavailable(error) : error);
   }
 
   /** Looks, under the batch's own locks, whether its events are in the journal. Asks until the database answers. */
@@ -293,7 +310,7 @@ export class GroupCommit {
   async #again(commands: readonly Pending[], error: unknown): Promise<void> {
     const [old, young] = [commands.filter((p) => this.#tooOld(p)), commands.filter((p) => !this.#tooOld(p))];
     for (const p of old) p.fail(unavailable(error));
-    this.#queue.unshift(young);
+    this.#queue.unshiftFirst(young);
     await pause(this.#options.retryPauseMs);
   }
 
@@ -308,6 +325,17 @@ export class GroupCommit {
   #tooOld(pending: Pending): boolean {
     return performance.now() - pending.since > this.#options.giveUpAfterMs;
   }
+}
+
+/** Decides a command, or fails it when it never has enough. Returns what it needs first. */
+function decideOrGiveUp(batch: Batch, pending: Pending, loads: Map<Pending, number>): readonly SubjectRef[] {
+  const missing = batch.decide(pending);
+  if (missing.length === 0) return [];
+  const times = loads.get(pending) ?? 0;
+  loads.set(pending, times + 1);
+  if (times < MAX_LOADS) return missing;
+  batch.fail(pending, new Error(`a decision still needs subjects after ${MAX_LOADS} loads`));
+  return [];
 }
 
 function subjectsOf(commands: readonly Pending[]): { tenant: string; ref: SubjectRef }[] {

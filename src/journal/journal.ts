@@ -1,4 +1,5 @@
 import type { DescMessage, MessageShape } from "@bufbuild/protobuf";
+import type { Place, StoredEvent } from "../domain/stored-event.ts";
 import type { Decide, SubjectKind, SubjectRef } from "../domain/subject.ts";
 
 /**
@@ -28,33 +29,6 @@ export interface RequestIdentity {
   readonly key: Uint8Array;
   /** 16 bytes: a hash of the request. */
   readonly hash: Uint8Array;
-}
-
-/** An event as it is stored. */
-export interface StoredEvent {
-  readonly revision: bigint;
-  /** 13 characters, drawn at random: with the revision it makes the position. */
-  readonly eventId: string;
-  readonly kind: SubjectKind;
-  readonly subjectId: string;
-  readonly version: bigint;
-  /** The booking's carrier; empty for orders. Decides what a carrier may see without decoding. */
-  readonly carrier: string;
-  /** The encoding of `repeated Event events = 1` with this one element: tag, length, event. Staff's view of it. */
-  readonly payload: Uint8Array;
-}
-
-/** A place in a journal: revision 0 carries the journal's own id. */
-export interface Place {
-  readonly revision: bigint;
-  readonly eventId: string;
-}
-
-/** New events of one tenant, in order and without a hole, and the place that they follow. */
-export interface Extension {
-  readonly tenant: string;
-  readonly previous: Place;
-  readonly events: readonly StoredEvent[];
 }
 
 /** The head of a journal and the floor below which no watch may start. */

@@ -2,10 +2,11 @@ import type { QueryResult } from "pg";
 import { ErrorReason } from "../../gen/leadline/v1/error_pb.ts";
 import { lookupKey } from "../domain/facets.ts";
 import { Refusal } from "../domain/refusal.ts";
+import type { StoredEvent } from "../domain/stored-event.ts";
 import { SubjectKind, type SubjectRef } from "../domain/subject.ts";
-import { type Connection, ConnectionLost, type Statement } from "../store/connection.ts";
+import { type Connection, ConnectionLost, type Statement, sqlState } from "../store/connection.ts";
 import { subjectMapKey } from "./batch.ts";
-import type { Head, JournalReader, RowQuery, StoredEvent, SubjectRow } from "./journal.ts";
+import type { Head, JournalReader, RowQuery, SubjectRow } from "./journal.ts";
 import { toHead, toStoredEvent, toSubjectRow } from "./rows.ts";
 import { BEGIN, COMMIT, loadSubjects, ROLLBACK, SUBJECT_COLUMNS, scopeTo } from "./sql.ts";
 
@@ -117,21 +118,27 @@ export class Reader implements JournalReader {
     await Promise.all(this.#connections.map((c) => c.close()));
   }
 
-  /** Answers whoever has asked by now with one SELECT, and again until nobody asks. */
+  /** Answers whoever has asked by now with one SELECT, and again until nobody asks. Never rejects. */
   async #share(): Promise<void> {
     while (this.#asked.length > 0) {
-      const connection = await this.#take();
-      const group = this.#asked.splice(0, this.#options.maxShared); // only now: the SELECT is sent after they asked
       try {
-        const rows = await this.#loadGroup(connection, group);
-        for (const { tenant, ref, resolve } of group) resolve(rows.get(subjectMapKey(tenant, ref)));
+        const connection = await this.#take();
+        await this.#answer(connection).finally(() => this.#give(connection));
       } catch (error) {
-        for (const { reject } of group) reject(error);
-      } finally {
-        this.#give(connection);
+        for (const { reject } of this.#asked.splice(0)) reject(error); // as many wait as may: whoever asked is told so
       }
     }
     this.#sharing -= 1;
+  }
+
+  async #answer(connection: Connection): Promise<void> {
+    const group = this.#asked.splice(0, this.#options.maxShared); // only now: the SELECT is sent after they asked
+    try {
+      const rows = await this.#loadGroup(connection, group);
+      for (const { tenant, ref, resolve } of group) resolve(rows.get(subjectMapKey(tenant, ref)));
+    } catch (error) {
+      for (const { reject } of group) reject(error);
+    }
   }
 
   async #loadGroup(connection: Connection, group: readonly Asked[]): Promise<Map<string, SubjectRow>> {
@@ -182,13 +189,14 @@ async function scoped(connection: Connection, tenants: readonly string[], statem
     if (!result) throw new Error("a flight came back without its answers");
     return result;
   } catch (error) {
-    if (error instanceof ConnectionLost) {
-      throw new Refusal(ErrorReason.DATABASE_UNAVAILABLE, "the database cannot be asked at present", { cause: error });
-    }
+    if (error instanceof ConnectionLost) throw unavailable(error);
     await connection.flight([ROLLBACK]).catch(() => connection.discard());
-    throw error;
+    throw PASSING.test(sqlState(error) ?? "") ? unavailable(error) : error;
   }
 }
+
+/** SQLSTATEs that say nothing of the question: resources are short, or it was cancelled for its time. */
+const PASSING = /^(53|57|55P03)/;
 
 /** A page of rows. Filters by reference, carrier or relation go through the lookup keys, the others through columns. */
 function rowsStatement(query: RowQuery): Statement {
@@ -219,6 +227,10 @@ function rowsStatement(query: RowQuery): Statement {
            order by s.created_revision desc limit ${bind(query.limit)}`,
     values,
   };
+}
+
+function unavailable(cause: unknown): Refusal {
+  return new Refusal(ErrorReason.DATABASE_UNAVAILABLE, "the database cannot be asked at present", { cause });
 }
 
 function overloaded(): Refusal {

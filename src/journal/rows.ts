@@ -1,5 +1,6 @@
 import type { QueryResultRow } from "pg";
-import type { Head, StoredEvent, SubjectRow } from "./journal.ts";
+import type { StoredEvent } from "../domain/stored-event.ts";
+import type { Head, SubjectRow } from "./journal.ts";
 
 /** pg reads bigint as text, because a number could not hold all of them. */
 export function toSubjectRow(row: QueryResultRow): SubjectRow {

@@ -6,6 +6,7 @@ import {
   ItemErrorSchema,
   OrderService,
   type ReportStatusRequest,
+  ReportStatusRequestSchema,
   type ReportStatusResponse,
 } from "../../gen/leadline/v1/order_service_pb.ts";
 import { fieldInvalid } from "../domain/field-invalid.ts";
@@ -27,6 +28,7 @@ import type { Call, Implementation } from "./call.ts";
 import { commandFor } from "./command.ts";
 import { orderReads } from "./order-reading.ts";
 import { identified, sourceOf } from "./report-identity.ts";
+import { checkRequest } from "./validation.ts";
 
 /** What the OrderService is made of. */
 export interface OrderServiceParts {
@@ -54,7 +56,7 @@ export function createOrderService(parts: OrderServiceParts): Implementation<typ
 
     async batchReportStatus({ items }, call) {
       // All are submitted before any is answered, in their order: reports of one order keep it.
-      const answers = await Promise.allSettled(items.map((item) => reportStatus(journal, item, call)));
+      const answers = await Promise.allSettled(items.map((item) => reportItem(journal, item, call)));
       const results = answers.map((answer) =>
         answer.status === "fulfilled" ? taken(answer.value) : refused(answer.reason, call, parts),
       );
@@ -95,6 +97,12 @@ async function reportStatus(journal: Journal, request: ReportStatusRequest, call
   const report = identified(request.report, call.principal);
   const decide = decideReportStatus(orderId, report, { strict: true, refuseIfUnfit, flags: [] });
   return journal.submit(commandFor(call, methods.reportStatus, request, { subjects: [orderRef(orderId)], decide }));
+}
+
+/** One report of a batch: its rules are checked here, so that it is refused by itself. */
+async function reportItem(journal: Journal, item: ReportStatusRequest, call: Call): Promise<ReportStatusResponse> {
+  checkRequest(ReportStatusRequestSchema, item);
+  return reportStatus(journal, item, call);
 }
 
 function taken(response: ReportStatusResponse): BatchReportStatusResult {

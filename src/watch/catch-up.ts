@@ -1,5 +1,5 @@
 import { ResetReason } from "../../gen/leadline/v1/watch_pb.ts";
-import type { Place, StoredEvent } from "../journal/journal.ts";
+import type { Place, StoredEvent } from "../domain/stored-event.ts";
 import type { WatchReader } from "./bounded-reader.ts";
 import { deliveryOf } from "./delivery.ts";
 import { readFollowing } from "./page.ts";

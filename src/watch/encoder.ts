@@ -2,8 +2,8 @@ import { create, type MessageInitShape, toBinary, toJsonString } from "@bufbuild
 import { BinaryWriter, WireType } from "@bufbuild/protobuf/wire";
 import { type WatchOrdersResponse, WatchOrdersResponseSchema } from "../../gen/leadline/v1/order_service_pb.ts";
 import type { Visibility } from "../domain/principal.ts";
+import type { Place } from "../domain/stored-event.ts";
 import { SubjectKind } from "../domain/subject.ts";
-import type { Place } from "../journal/journal.ts";
 import { encodeEvents, eventJson, viewFor } from "../wire/event-view.ts";
 import type { Positions } from "../wire/position.ts";
 import type { Slot } from "./slot.ts";

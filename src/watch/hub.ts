@@ -1,7 +1,8 @@
 import type { Logger } from "pino";
 import { EndReason, EndReasonSchema, ResetReason, ResetReasonSchema } from "../../gen/leadline/v1/watch_pb.ts";
 import type { Bus, Hint } from "../bus/bus.ts";
-import type { Extension, Head, Place } from "../journal/journal.ts";
+import type { Extension, Place } from "../domain/stored-event.ts";
+import type { Head } from "../journal/journal.ts";
 import type { Positions } from "../wire/position.ts";
 import type { WatchReader } from "./bounded-reader.ts";
 import { CatchUp, type CatchUpHome } from "./catch-up.ts";

@@ -3,7 +3,7 @@ import { ErrorReason } from "../../gen/leadline/v1/error_pb.ts";
 import { EndReason } from "../../gen/leadline/v1/watch_pb.ts";
 import type { Bus } from "../bus/bus.ts";
 import { Refusal } from "../domain/refusal.ts";
-import type { Extension } from "../journal/journal.ts";
+import type { Extension } from "../domain/stored-event.ts";
 import type { Positions } from "../wire/position.ts";
 import { boundReader, type WatchReader } from "./bounded-reader.ts";
 import { type Clock, systemClock } from "./clock.ts";
@@ -78,7 +78,6 @@ export class Hubs {
     };
     this.#tickedAtMs = clock.elapsedMs();
     this.#releases.push(bus.onResync(() => this.#checkAll()));
-    this.#releases.push(bus.onRevocation((credential) => this.endCredential(credential)));
     this.#every(options.tickMs, () => this.#tick());
     this.#every(options.headCheckMs, () => this.#checkAll());
   }

@@ -1,6 +1,7 @@
 import { durationFromMs } from "@bufbuild/protobuf/wkt";
 import { ResetReason } from "../../gen/leadline/v1/watch_pb.ts";
-import type { Head, Place } from "../journal/journal.ts";
+import type { Place } from "../domain/stored-event.ts";
+import type { Head } from "../journal/journal.ts";
 import type { CatchUpHome } from "./catch-up.ts";
 import type { Watcher } from "./watcher.ts";
 

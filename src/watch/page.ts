@@ -1,4 +1,4 @@
-import type { StoredEvent } from "../journal/journal.ts";
+import type { StoredEvent } from "../domain/stored-event.ts";
 import type { WatchReader } from "./bounded-reader.ts";
 
 /** More bytes than any page has. */

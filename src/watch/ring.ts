@@ -1,4 +1,4 @@
-import type { Place } from "../journal/journal.ts";
+import type { Place } from "../domain/stored-event.ts";
 import type { Slot } from "./slot.ts";
 
 /**

@@ -1,6 +1,6 @@
 import type { Event, Facets } from "../../gen/leadline/v1/event_pb.ts";
 import { facetsOfBooking, facetsOfOrder } from "../domain/facets.ts";
-import type { Place, StoredEvent } from "../journal/journal.ts";
+import type { Place, StoredEvent } from "../domain/stored-event.ts";
 import { decodeEvents } from "../wire/event-view.ts";
 
 /** What filters ask of an event. `before`: undefined for a subject's first event. `after`: undefined if this release cannot tell. */

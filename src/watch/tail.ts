@@ -1,4 +1,5 @@
-import type { Extension, Head, Place } from "../journal/journal.ts";
+import type { Extension, Place } from "../domain/stored-event.ts";
+import type { Head } from "../journal/journal.ts";
 import type { WatchReader } from "./bounded-reader.ts";
 import { readFollowing } from "./page.ts";
 import type { Permits } from "./permits.ts";

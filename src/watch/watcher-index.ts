@@ -1,5 +1,5 @@
+import type { StoredEvent } from "../domain/stored-event.ts";
 import type { SubjectKind } from "../domain/subject.ts";
-import type { StoredEvent } from "../journal/journal.ts";
 import { Cohort, cohortKey } from "./cohort.ts";
 import type { Codec, WatchSpec } from "./spec.ts";
 

@@ -1,6 +1,6 @@
 import { durationFromMs, timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { EndReason, type ResetReason } from "../../gen/leadline/v1/watch_pb.ts";
-import type { Place } from "../journal/journal.ts";
+import type { Place } from "../domain/stored-event.ts";
 import type { Clock } from "./clock.ts";
 import type { Cohort } from "./cohort.ts";
 import type { Counts } from "./counts.ts";

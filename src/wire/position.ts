@@ -2,12 +2,7 @@ import { createCipheriv, createDecipheriv, createHmac, timingSafeEqual } from "n
 import { ErrorReason } from "../../gen/leadline/v1/error_pb.ts";
 import type { Visibility } from "../domain/principal.ts";
 import { Refusal } from "../domain/refusal.ts";
-
-/** A place in a journal: a revision and the id of the event there; revision 0 carries the journal's own id. */
-export interface Place {
-  readonly revision: bigint;
-  readonly eventId: string;
-}
+import type { Place } from "../domain/stored-event.ts";
 
 const STAFF = /^(0|[1-9][0-9]{0,18})-([0-9a-z]{13})$/;
 /** Nineteen digits, a dash, the id. */

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import type { Bus, Hint } from "../../src/bus/bus.ts";
-import type { Extension, StoredEvent } from "../../src/journal/journal.ts";
+import type { Extension, StoredEvent } from "../../src/domain/stored-event.ts";
 
 /** Two instances on one bus. */
 export interface Pair {

@@ -65,6 +65,16 @@ export function refusing(what: Ask): Command<Answer> {
   });
 }
 
+/** A command that finds only while it decides that it needs another order, which is there. */
+export function needing(what: Ask, other: string): Command<Answer> {
+  const needed = orderRef(other);
+  const made = ask(what);
+  return {
+    ...made,
+    decide: (load, now) => (load.has(needed) ? made.decide(load, now) : { needs: [needed] }),
+  };
+}
+
 /** Text that Postgres cannot store: the batch fails in the database, not in its decision. */
 export function poisonous(what: Ask): Command<DescMessage> {
   const made = ask({ ...what, order: what.order });

@@ -1,14 +1,14 @@
 import { Client } from "pg";
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
 import { ErrorReason } from "../../gen/leadline/v1/error_pb.ts";
+import type { Extension } from "../../src/domain/stored-event.ts";
 import { orderRef } from "../../src/domain/subject.ts";
-import type { Extension } from "../../src/journal/journal.ts";
 import { PostgresJournal } from "../../src/journal/postgres-journal.ts";
 import { decodeEvents } from "../../src/wire/event-view.ts";
 import { journalFaults } from "../guarantees/journal.ts";
 import { createTenant, createTestDatabase, type TestDatabase } from "../support/database.ts";
 import { startProxy } from "../support/proxy.ts";
-import { ask, poisonous, refusing } from "./commands.ts";
+import { ask, command, needing, poisonous, refusing } from "./commands.ts";
 
 /** What group commit promises, on a Postgres server given by its superuser's URL. */
 export function groupCommitSuite(superuserUrl: () => string): void {
@@ -77,6 +77,42 @@ export function groupCommitSuite(superuserUrl: () => string): void {
         Array.from({ length: 9 }, (_, i) => (i === 4 ? "rejected" : "fulfilled")),
       );
       expect(troubles.length).toBeGreaterThan(1);
+      expect(await journalFaults(database)).toEqual([]);
+    });
+
+    it("loads what its commands turn out to need, however many of them ask for more", async () => {
+      const ids = Array.from({ length: 30 }, (_, i) => `needed-${i}`);
+      await Promise.all(ids.map((order) => journal.submit(ask({ tenant: "a", order }))));
+      const outcomes = await Promise.allSettled(
+        ids.map((order, i) => journal.submit(needing({ tenant: i % 3 === 0 ? "b" : "a", order: `needs-${i}` }, order))),
+      );
+      expect(outcomes.filter(({ status }) => status === "rejected")).toEqual([]);
+      expect(await journalFaults(database)).toEqual([]);
+    });
+
+    it("fails a command that never has enough alone", async () => {
+      const insatiable = journal.submit(
+        command({ tenant: "a", order: "more" }, (load) => {
+          let next = 0;
+          while (load.has(orderRef(`more-${next}`))) next += 1;
+          return { needs: [orderRef(`more-${next}`)] };
+        }),
+      );
+      const other = journal.submit(ask({ tenant: "a", order: "enough" }));
+      await expect(insatiable).rejects.toThrow("still needs subjects");
+      expect((await other).version).toBe(1n);
+    });
+
+    it("comes to the culprit while other tenants keep writing", async () => {
+      let stop = false;
+      const others = ["a", "b"].map(async (tenant) => {
+        for (let i = 0; !stop; i += 1) {
+          await Promise.all([0, 1, 2].map((n) => journal.submit(ask({ tenant, order: "busy", sourceId: `${n}/${i}` }))));
+        }
+      });
+      await expect(journal.submit(poisonous({ tenant: "c", order: "q" }))).rejects.toThrow("0x00");
+      stop = true;
+      await Promise.all(others);
       expect(await journalFaults(database)).toEqual([]);
     });
 
@@ -191,6 +227,18 @@ export function groupCommitSuite(superuserUrl: () => string): void {
       expect(answer.version).toBe(2n);
       expect(await journalFaults(database)).toEqual([]);
       await through.close();
+    });
+
+    it("leads to a server that does not write is made anew, until one does", async () => {
+      const { username, pathname } = new URL(database.appUrl);
+      const scope = `alter role ${username} in database ${pathname.slice(1)}`;
+      await database.sql(`${scope} set default_transaction_read_only = on`);
+      const elsewhere = open();
+      const submitted = elsewhere.submit(ask({ tenant: "a", order: "standby" }));
+      await vi.waitFor(() => expect(troubles).toContain("a batch of 1 is tried again after 25006"));
+      await database.sql(`${scope} reset default_transaction_read_only`);
+      expect((await submitted).version).toBe(1n);
+      await elsewhere.close();
     });
 
     it("and stays broken is DATABASE_UNAVAILABLE, for writes and reads", async () => {

@@ -1,6 +1,6 @@
 import type { Bus, BusStats, Hint } from "../../src/bus/bus.ts";
 import { Listeners } from "../../src/bus/listeners.ts";
-import type { Extension } from "../../src/journal/journal.ts";
+import type { Extension } from "../../src/domain/stored-event.ts";
 
 /** What becomes of a hint on its way. */
 export type Fate = "deliver" | "drop" | "double" | "delay" | "headOnly" | "garble";

@@ -3,8 +3,9 @@ import { BookingSchema, type BookingState } from "../../gen/leadline/v1/booking_
 import { BookingActedSchema, EventSchema, type Facets, OrderHeldSchema } from "../../gen/leadline/v1/event_pb.ts";
 import { OrderSchema } from "../../gen/leadline/v1/order_pb.ts";
 import { facetsOfBooking, facetsOfOrder, sameFacets } from "../../src/domain/facets.ts";
+import type { Extension, Place, StoredEvent } from "../../src/domain/stored-event.ts";
 import { SubjectKind } from "../../src/domain/subject.ts";
-import type { Extension, Head, Place, RowQuery, StoredEvent, SubjectRow } from "../../src/journal/journal.ts";
+import type { Head, RowQuery, SubjectRow } from "../../src/journal/journal.ts";
 import type { WatchReader } from "../../src/watch/bounded-reader.ts";
 import { decodeEvents, storedEncoding } from "../../src/wire/event-view.ts";
 import { staffPosition } from "../../src/wire/position.ts";

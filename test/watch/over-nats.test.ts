@@ -46,7 +46,11 @@ test("what was committed while NATS was away reaches another instance's watches 
   server = await startNats({ port });
   await until(() => sink.story.includes("o2@2"));
   await until(() => one.bus.stats().resyncs === 2);
+  const revoked: string[] = [];
+  two.bus.onRevocation((credential) => revoked.push(credential));
   one.bus.announceRevocation("key_1");
+  await until(() => revoked.length > 0);
+  two.hubs.endCredential("key_1");
   await until(() => sink.outcome !== undefined);
   expect(sink.story).toEqual(["started", "o1@1", "o2@2", "bookmark", "end"]);
 });

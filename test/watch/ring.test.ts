@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import type { StoredEvent } from "../../src/journal/journal.ts";
+import type { StoredEvent } from "../../src/domain/stored-event.ts";
 import { Ring } from "../../src/watch/ring.ts";
 import { Slot } from "../../src/watch/slot.ts";
 

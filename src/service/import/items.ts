@@ -5,6 +5,8 @@ import { Refusal, type Violation } from "../../domain/refusal.ts";
 
 /** Objects and lists that may stand inside one another in an item. DCSA's deepest has 8. */
 export const ITEM_DEPTH_MAX = 64;
+/** Bytes of an item, as the contract says. */
+export const ITEM_BYTES_MAX = 262_144;
 /** Violations that a message lists. */
 const LISTED_MAX = 10;
 
@@ -25,8 +27,14 @@ export interface ParsedItem extends Item {
   readonly hash: Uint8Array;
 }
 
-/** Parses an item. Throws MESSAGE_MALFORMED when it is no JSON object or of no format that is taken. */
+/**
+ * Parses an item. Throws MESSAGE_MALFORMED when it is no JSON object or of no format that is taken, and FIELD_INVALID when it is
+ * too long.
+ */
 export function parseItem(item: Item): ParsedItem {
+  if (Buffer.byteLength(item.text) > ITEM_BYTES_MAX) {
+    throw new Refusal(ErrorReason.FIELD_INVALID, `the item is longer than ${ITEM_BYTES_MAX} bytes`);
+  }
   const json = parseJson(item.text);
   const format = item.format === MessageFormat.UNSPECIFIED ? formatOf(json) : item.format;
   const hash = createHash("sha256")
