@@ -24,7 +24,7 @@ import type { Positions } from "../wire/position.ts";
 import { type Moment, subjectAsOf } from "./as-of.ts";
 import type { Call, Implementation } from "./call.ts";
 import { tenantOf, visibilityOf } from "./command.ts";
-import { numericCursor, PAGE_BYTES_MAX, pageScope, pageSize } from "./paging.ts";
+import { numericCursor, PAGE_BYTES_MAX, pageOf, pageScope, pageSize } from "./paging.ts";
 import { eventsReply, listReply, subjectReply } from "./stored-reply.ts";
 
 /** What the reads are made of. */
@@ -78,8 +78,8 @@ async function listBookings(parts: BookingReadsParts, request: ListBookingsReque
   const size = pageSize(request.pageSize);
   // One more than the page holds tells whether there is another page.
   const rows = await parts.journal.rows({ ...query, tenant, createdBefore, limit: size + 1 });
-  const page = rows.slice(0, size);
-  const last = rows.length > size ? page.at(-1) : undefined;
+  const page = pageOf(rows, size);
+  const last = rows.length > page.length ? page.at(-1) : undefined;
   const next = last === undefined ? [] : [cursors.encode(last.createdRevision)];
   const summaries = page.map((row) => row.summary);
   if (visibility.class === "staff") return listReply(summaries, next);

@@ -13,7 +13,7 @@ import type { PageTokens } from "../wire/page-token.ts";
 import { type Moment, subjectAsOf } from "./as-of.ts";
 import type { Implementation } from "./call.ts";
 import { tenantOf, visibilityOf } from "./command.ts";
-import { numericCursor, PAGE_BYTES_MAX, pageScope, pageSize } from "./paging.ts";
+import { numericCursor, PAGE_BYTES_MAX, pageOf, pageScope, pageSize } from "./paging.ts";
 import { eventsReply, listReply, subjectReply } from "./stored-reply.ts";
 
 type OrderReads = Pick<
@@ -56,8 +56,8 @@ export function orderReads(journal: JournalReader, pageTokens: PageTokens): Orde
       const query = rowQuery(tenant, filter, call.principal);
       // One more than the page holds tells whether there is another page.
       const rows = query === undefined ? [] : await journal.rows({ ...query, createdBefore, limit: size + 1 });
-      const page = rows.slice(0, size);
-      const last = rows.length > size ? page.at(-1) : undefined;
+      const page = pageOf(rows, size);
+      const last = rows.length > page.length ? page.at(-1) : undefined;
       const next = last === undefined ? [] : [pageTokens.encode(scope, String(last.createdRevision))];
       return listReply(
         page.map((row) => row.summary),

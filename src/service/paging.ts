@@ -5,12 +5,22 @@ import { Refusal } from "../domain/refusal.ts";
 export const PAGE_SIZE_DEFAULT = 100;
 /** How many a page holds at most; more is taken for this. */
 export const PAGE_SIZE_MAX = 1_000;
-/** About how many bytes of events a page holds, so that it stays below the 4 MiB that gRPC clients take by default. */
+/** About how many bytes of events or rows a page holds, so that it stays below the 4 MiB that gRPC clients take by default. */
 export const PAGE_BYTES_MAX = 3 * 1024 * 1024;
 
 /** The size of the page that is asked for. */
 export function pageSize(asked: number): number {
   return asked <= 0 ? PAGE_SIZE_DEFAULT : Math.min(asked, PAGE_SIZE_MAX);
+}
+
+/** What of the rows goes on a page: at most `size`, and about PAGE_BYTES_MAX; at least one if there is one. */
+export function pageOf<R extends { readonly summary: Uint8Array }>(rows: readonly R[], size: number): readonly R[] {
+  let bytes = 0;
+  const end = rows.findIndex((row, i) => {
+    bytes += row.summary.length;
+    return i === size || (i > 0 && bytes > PAGE_BYTES_MAX);
+  });
+  return end === -1 ? rows : rows.slice(0, end);
 }
 
 /** What a page token is bound to: the tenant, the method, and what is listed. */

@@ -44,7 +44,7 @@ export function checkRequest(schema: DescMessage, request: Message): void {
 /** The path of the first text with U+0000. */
 function nulIn(schema: DescMessage, message: Message): string | undefined {
   for (const field of textFields(schema)) {
-    const value = valueOf(message, field);
+    const value = setIn(message, field);
     if (value === undefined) continue;
     for (const [i, one] of (Array.isArray(value) ? value : [value]).entries()) {
       const found = nulInValue(field, one);
@@ -62,7 +62,7 @@ function nulInValue(field: DescField, value: unknown): string | undefined {
   return field.message && isMessage(value) ? nulIn(field.message, value) : undefined;
 }
 
-function valueOf(message: Message, { oneof, localName }: DescField): unknown {
+function setIn(message: Message, { oneof, localName }: DescField): unknown {
   const fields = message as unknown as Readonly<Record<string, unknown>>; // a generated message has its fields as properties
   if (oneof === undefined) return fields[localName];
   const chosen = fields[oneof.localName] as { readonly case?: string; readonly value?: unknown };

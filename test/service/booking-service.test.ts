@@ -152,6 +152,19 @@ describe("a booking through the service", () => {
     expect(await statusOf("ord-b4")).toBe("READY");
     const { sourceId } = byStaff;
     expect(sourceId).toMatch(/^rpt_/);
+    const sourcesSeenBy = async (who: Call) => {
+      const { details } = await get("b4", who);
+      const milestones = details?.milestones.map(({ actual }) => actual?.source);
+      return { report: details?.reports.at(-1)?.report?.source, milestone: milestones?.at(-1) };
+    };
+    const name = "name of key_2__t1";
+    expect(await sourcesSeenBy(staff)).toEqual({ report: name, milestone: name });
+    expect(await sourcesSeenBy(maersk)).toEqual({ report: "", milestone: "" });
+    const { nextPageToken } = await events("b4", maersk);
+    const told = (await events("b4", maersk, nextPageToken)).events.flatMap(({ change }) =>
+      change.case === "reported" ? [change.value.report?.report?.source] : [],
+    );
+    expect(told).toEqual([""]);
     await bookings.retractMilestone(create(RetractMilestoneRequestSchema, { bookingId: "b4", sourceId }), staff);
     expect(await statusOf("ord-b4")).toBe("BOOKED");
     expect(await bookings.reportMilestone(request, maersk)).toMatchObject({
@@ -175,6 +188,11 @@ describe("a booking through the service", () => {
     const own = await events("b5", maersk);
     expect(own.events.map((one) => one.revision)).toEqual([0n, 0n]);
     expect(own.events.every((one) => one.position.startsWith("c"))).toBe(true);
+    // The parts of the command are events of the orders, which would tell how many there are.
+    expect(own.events.map(({ actor, command, cause }) => [actor, command, cause])).toEqual([
+      ["", undefined, undefined],
+      ["", undefined, undefined],
+    ]);
     expect(own.events[1]?.change.value).toMatchObject({ attached: [] });
   });
 

@@ -89,6 +89,16 @@ describe("booking requests", () => {
     expect((await world.listWork()).items).toEqual([]);
   });
 
+  test("are refused by themselves when they are empty, too long, or hold a character that is none", async () => {
+    const results = await world.import(["", `{"a":"${"x".repeat(262_144)}"}`, `{"a":"\0"}`, dryRequest()]);
+    expect(outcomes(results)).toEqual(["REFUSED", "REFUSED", "REFUSED", "APPLIED"]);
+    expect(results.slice(0, 3).map(({ reason }) => reason)).toEqual([
+      "MESSAGE_MALFORMED",
+      "FIELD_INVALID",
+      "MESSAGE_MALFORMED",
+    ]);
+  });
+
   test("are not for carriers to import", async () => {
     const [result] = await world.import([dryRequest()], { call: carrierCall("PSEA") });
     expect(result).toMatchObject({ outcome: ImportOutcome.REFUSED, reason: "ROLE_FORBIDS" });

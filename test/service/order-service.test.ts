@@ -116,6 +116,9 @@ describe("order service", () => {
       { orderId: "b1", report: report("1", "READY", 1) },
       { orderId: "nope", report: report("1", "READY", 1) },
       { orderId: "b1", report: report("2", "NOPE", 2) },
+      { orderId: "not an id", report: report("1", "READY", 1) },
+      { orderId: "b1" },
+      { orderId: "b1", report: { ...report("2", "READY", 2), remark: "a\0b" } },
       { orderId: "b1", report: report("3", "ARRIVED", 3) },
       { orderId: "b1", report: report("3", "ARRIVED", 3) },
     ];
@@ -129,6 +132,9 @@ describe("order service", () => {
       ["response", 2n],
       ["error", "ORDER_UNKNOWN"],
       ["error", "STATUS_UNKNOWN"],
+      ["error", "FIELD_INVALID"],
+      ["error", "FIELD_INVALID"],
+      ["error", "FIELD_INVALID"],
       ["response", 3n],
       ["response", 3n],
     ]);

@@ -1,6 +1,14 @@
 import { describe, expect, test } from "vitest";
 import { ErrorReason } from "../../gen/leadline/v1/error_pb.ts";
-import { numericCursor, PAGE_SIZE_DEFAULT, PAGE_SIZE_MAX, pageScope, pageSize } from "../../src/service/paging.ts";
+import {
+  numericCursor,
+  PAGE_BYTES_MAX,
+  PAGE_SIZE_DEFAULT,
+  PAGE_SIZE_MAX,
+  pageOf,
+  pageScope,
+  pageSize,
+} from "../../src/service/paging.ts";
 
 describe("pages", () => {
   test.each([
@@ -27,5 +35,14 @@ describe("pages", () => {
     for (const text of ["", "-1", "1e3", "12345678901234567890"]) {
       expect(() => numericCursor(text)).toThrow(expect.objectContaining({ reason: ErrorReason.PAGE_TOKEN_INVALID }));
     }
+  });
+
+  test("a page ends at its size or at about its bytes, and has at least one row", () => {
+    const rows = (...sizes: number[]) => sizes.map((size) => ({ summary: new Uint8Array(size) }));
+    expect(pageOf(rows(1, 1, 1), 2)).toHaveLength(2);
+    expect(pageOf(rows(1, 1), 2)).toHaveLength(2);
+    expect(pageOf([], 2)).toEqual([]);
+    expect(pageOf(rows(PAGE_BYTES_MAX - 1, 1, 1), 10)).toHaveLength(2);
+    expect(pageOf(rows(PAGE_BYTES_MAX + 1, 1), 10)).toHaveLength(1);
   });
 });

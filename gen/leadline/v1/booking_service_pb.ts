@@ -2157,7 +2157,7 @@ export const BookingService: GenService<{
   },
   /**
    * ReportSchedule: the carrier's or a schedule's new times: legs and cut-off times that moved. An observation: refused only when the
-   * booking has ended, or a leg is unknown.
+   * booking has ended, or a leg is not of the plan and does not say from where to where.
    *
    * @generated from rpc leadline.v1.BookingService.ReportSchedule
    */

@@ -224,7 +224,8 @@ export const ErrorReason = {
   MODE_MISMATCH: 85,
 
   /**
-   * FAILED_PRECONDITION: the subject has reached a bound: as many reports, confirmations, units or orders as are kept.
+   * FAILED_PRECONDITION: the subject has reached a bound: as many reports, confirmations, units, orders or bytes as are
+   * kept.
    *
    * @generated from enum value: ERROR_REASON_SUBJECT_FULL = 86;
    */

@@ -477,7 +477,7 @@ export const ReportedSchema: GenMessage<Reported> = /*@__PURE__*/
  */
 export type ReportRetracted = Message<"leadline.v1.ReportRetracted"> & {
   /**
-   * The report's source.
+   * The report's source; as `Report.source`.
    *
    * @generated from field: string source = 1;
    */

@@ -29,7 +29,7 @@ export const file_leadline_v1_report: GenFile = /*@__PURE__*/
 export type Report = Message<"leadline.v1.Report"> & {
   /**
    * Who observed: a carrier's code, a system's name. Empty: the calling carrier's code, else the
-   * name of the calling key.
+   * name of the calling key. Carriers are shown their own code, and nothing in place of another source.
    *
    * @generated from field: string source = 1;
    */
@@ -277,7 +277,7 @@ export type MilestoneTime = Message<"leadline.v1.MilestoneTime"> & {
   time?: LocalTime | undefined;
 
   /**
-   * Who said so.
+   * Who said so; as `Report.source`.
    *
    * @generated from field: string source = 3;
    */

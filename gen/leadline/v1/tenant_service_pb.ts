@@ -420,6 +420,10 @@ export const CreateLinkResponseSchema: GenMessage<CreateLinkResponse> = /*@__PUR
  * TenantService keeps tenants and their credentials. The service owner's credential makes tenants and their keys, and sees
  * no tenant's data; a tenant's owner makes keys in its own tenant, owners and operators make links.
  *
+ * These calls take no `request_id`: a secret cannot be shown a second time, because only its hash is kept. A tenant made
+ * under an id of the caller's answers ALREADY_EXISTS the second time; a key whose answer was lost is found by ListKeys and
+ * revoked.
+ *
  * @generated from service leadline.v1.TenantService
  */
 export const TenantService: GenService<{
