@@ -305,4 +305,19 @@ describe("a start that is refused says what to do in one line", () => {
     expect(refused.exitCode).toBe(ExitCode.CONFIG);
     expect(refused.message).toMatch(/^LEADLINE_TLS_CERTIFICATE names a file that cannot be read: .*c\.pem/);
   });
+
+  test("a certificate that is none", async () => {
+    const LEADLINE_TLS_CERTIFICATE = import.meta.filename;
+    const refused = await refusal({ LEADLINE_TLS_CERTIFICATE, LEADLINE_TLS_KEY: LEADLINE_TLS_CERTIFICATE });
+    expect(refused.exitCode).toBe(ExitCode.CONFIG);
+    expect(refused.message).toMatch(
+      /^LEADLINE_TLS_CERTIFICATE and LEADLINE_TLS_KEY are no certificate.*correct the files$/,
+    );
+  });
+
+  test("a data folder that is a file", async () => {
+    const refused = await refusal({ LEADLINE_DATA_DIR: import.meta.filename });
+    expect(refused.exitCode).toBe(ExitCode.CONFIG);
+    expect(refused.message).toMatch(/app\.test\.ts \(EEXIST: .*\): set LEADLINE_DATA_DIR to a folder of your own$/);
+  });
 });

@@ -40,7 +40,7 @@ async function openEmbedded(directory: string): Promise<Database> {
   try {
     server = await startEmbedded({ directory });
   } catch (error) {
-    throw new StartError(ExitCode.UNAVAILABLE, `${reasonOf(error)} LEADLINE_DATA_DIR names it.`, error);
+    throw notStarted(directory, error);
   }
   try {
     const password = randomBytes(24).toString("base64url");
@@ -54,6 +54,16 @@ async function openEmbedded(directory: string): Promise<Database> {
     if (error instanceof StartError) throw error;
     throw new StartError(ExitCode.UNAVAILABLE, `the embedded Postgres in ${directory}: ${reasonOf(error)}`, error);
   }
+}
+
+/** What the file system says is a matter of settings; what Postgres and other processes say is not. */
+function notStarted(directory: string, error: unknown): StartError {
+  const reason = reasonOf(error);
+  if (error instanceof Error && "syscall" in error) {
+    const problem = `the database cannot be kept in ${directory} (${reason})`;
+    return new StartError(ExitCode.CONFIG, `${problem}: set LEADLINE_DATA_DIR to a folder of your own`, error);
+  }
+  return new StartError(ExitCode.UNAVAILABLE, `${reason.replace(/\.?$/, ".")} LEADLINE_DATA_DIR names it.`, error);
 }
 
 /** Makes database and login where they are not there. The password is drawn anew for every start and kept nowhere. */

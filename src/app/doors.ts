@@ -1,5 +1,6 @@
 /** Opens the two doors of an instance, and drains them. */
 import { readFileSync } from "node:fs";
+import { createSecureContext } from "node:tls";
 import type { Registry } from "prom-client";
 import type { Config } from "../config.ts";
 import { builtinServices } from "../doors/builtins.ts";
@@ -42,7 +43,14 @@ const retrySpreadMs = 1_000;
 export function readTls(config: Config): Tls | undefined {
   const { tlsCertificate, tlsKey } = config;
   if (tlsCertificate === undefined || tlsKey === undefined) return undefined;
-  return { cert: readPem("LEADLINE_TLS_CERTIFICATE", tlsCertificate), key: readPem("LEADLINE_TLS_KEY", tlsKey) };
+  const tls = { cert: readPem("LEADLINE_TLS_CERTIFICATE", tlsCertificate), key: readPem("LEADLINE_TLS_KEY", tlsKey) };
+  try {
+    createSecureContext(tls);
+  } catch (error) {
+    const problem = "LEADLINE_TLS_CERTIFICATE and LEADLINE_TLS_KEY are no certificate and its private key in PEM";
+    throw new StartError(ExitCode.CONFIG, `${problem} (${reasonOf(error)}): correct the files`, error);
+  }
+  return tls;
 }
 
 /** Throws a StartError when a port cannot be had. Disposal drains. */

@@ -177,9 +177,19 @@ export class NatsBus implements Bus {
 
   async #listen(connection: NatsConnection): Promise<void> {
     for await (const { type } of connection.status()) {
-      if (type === Events.Disconnect) this.#connected = false;
-      else if (type === Events.Reconnect) this.#resync(connection);
+      if (type === Events.Disconnect) this.#lost();
+      else if (type === Events.Reconnect) {
+        this.#options.log.info("NATS is back");
+        this.#resync(connection);
+      }
     }
+  }
+
+  #lost(): void {
+    if (this.#connected && !this.#stop.signal.aborted) {
+      this.#options.log.warn("NATS is gone; changes of other instances come late until it is back");
+    }
+    this.#connected = false;
   }
 
   #joined(connection: NatsConnection): void {

@@ -97,7 +97,7 @@ function hintOf(error: LeadlineError): string | undefined {
   const fields = violations.map(({ field, description }) => `${field}: ${description}`).filter(isNew);
   if (fields.length > 0) return fields.join("\n      ");
   const known = Object.entries(metadata).filter(([name, value]) =>
-    name === "call_id" ? code === Status.INTERNAL : isNew(value),
+    name === "call_id" ? code === Status.INTERNAL : name !== "violations" && isNew(value),
   );
   if (known.length > 0) return known.map(([name, value]) => `${name}: ${value}`).join(", ");
   return retryAfterMs === undefined ? undefined : `try again in ${Math.ceil(retryAfterMs / 1000)} s`;

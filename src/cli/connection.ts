@@ -40,8 +40,8 @@ export function resolveConnection(
   env: Environment,
   holder: KeyHolder = "owner",
 ): { address: string; key: string } {
-  const address = options.address ?? given(env.LEADLINE_ADDRESS) ?? defaultAddress;
-  const key = options.key ?? given(env.LEADLINE_KEY) ?? (isLocal(address) ? localKey(env, holder) : undefined);
+  const address = given(options.address) ?? given(env.LEADLINE_ADDRESS) ?? defaultAddress;
+  const key = given(options.key) ?? given(env.LEADLINE_KEY) ?? (isLocal(address) ? localKey(env, holder) : undefined);
   return { address, key: key ?? "" };
 }
 

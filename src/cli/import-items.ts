@@ -36,7 +36,8 @@ export function itemsOf(file: string): FileItem[] {
 
 function read(file: string): string {
   try {
-    return readFileSync(file === "-" ? process.stdin.fd : file, "utf8");
+    // Other systems begin a file with a byte order mark.
+    return readFileSync(file === "-" ? process.stdin.fd : file, "utf8").replace(/^\uFEFF/, "");
   } catch (error) {
     throw wrongUse(`cannot read ${file}: ${error instanceof Error ? error.message : String(error)}`);
   }
@@ -51,9 +52,15 @@ function listOf(content: unknown): readonly unknown[] {
 }
 
 function itemOf(file: string, number: number, value: unknown): FileItem {
-  const text = JSON.stringify(value);
   if (typeof value !== "object" || value === null || Array.isArray(value)) {
-    return { file, number, text, refused: { reason: "MESSAGE_MALFORMED", message: "is no JSON object" } };
+    return { file, number, text: "", refused: { reason: "MESSAGE_MALFORMED", message: "is no JSON object" } };
+  }
+  let text: string;
+  try {
+    text = JSON.stringify(value);
+  } catch {
+    // What was read is JSON; only its depth is too much for writing it.
+    return { file, number, text: "", refused: { reason: "MESSAGE_MALFORMED", message: "is nested too deep" } };
   }
   const bytes = Buffer.byteLength(text);
   if (bytes > itemMaxBytes) {

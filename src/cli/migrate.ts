@@ -78,6 +78,10 @@ const advice = new Map([
   ["42704", "create the role of DATABASE_URL first: create role ... login"],
 ]);
 
+const roleAdvice =
+  "give it CREATEROLE, or let an administrator make the role before: create role leadline_app nologin; grant" +
+  " leadline_app to the role of DATABASE_URL";
+
 /** What Postgres or the network said, as an error of the command. */
 function databaseError(error: unknown): CliError {
   const code = error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : "";
@@ -86,5 +90,6 @@ function databaseError(error: unknown): CliError {
     const hint = "is Postgres running, and is the host in the URL right?";
     return new CliError(Exit.UNREACHABLE, "DATABASE_UNAVAILABLE", `cannot reach the database: ${message}`, hint);
   }
-  return new CliError(Exit.REFUSED, "MIGRATION_FAILED", message, advice.get(code));
+  const hint = /create role|grant role|admin option/.test(message) ? roleAdvice : advice.get(code);
+  return new CliError(Exit.REFUSED, "MIGRATION_FAILED", message, hint);
 }

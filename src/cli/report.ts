@@ -1,5 +1,5 @@
 import { create, toJson } from "@bufbuild/protobuf";
-import { Command } from "commander";
+import { Command, Option } from "commander";
 import { ReportStatusResponseSchema } from "../../gen/leadline/v1/order_service_pb.ts";
 import { type Place, PlaceSchema } from "../../gen/leadline/v1/place_pb.ts";
 import { Classifier, ClassifierSchema, FlagSchema, ReportOutcomeSchema } from "../../gen/leadline/v1/report_pb.ts";
@@ -48,7 +48,11 @@ export function reportCommand(terminal: Terminal): Command {
     .requiredOption("--order <id>", "the order")
     .option("--status <code>", "the status: RECEIVED, PROCESSING, BOOKED, READY, IN_TRANSIT, ARRIVED, ...")
     .option("--milestone <kind>", "the milestone that it moves: GATE_IN, LOADED, DEPARTED, ...")
-    .option("--classifier <word>", wordsOf(ClassifierSchema).join(", "), oneWord(ClassifierSchema), Classifier.ACTUAL)
+    .addOption(
+      new Option("--classifier <word>", wordsOf(ClassifierSchema).join(", "))
+        .argParser(oneWord(ClassifierSchema))
+        .default(Classifier.ACTUAL, "ACTUAL"),
+    )
     .option("--at <time>", "when, ISO 8601; without an offset it counts as of an unknown zone (default: now)")
     .option("--time-zone <name>", "the place's IANA time zone")
     .option("--place <place>", "a UN/LOCODE, or a name")

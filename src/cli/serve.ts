@@ -1,9 +1,9 @@
-import { once } from "node:events";
 import { pino } from "pino";
 import { ExitCode, reasonOf, StartError } from "../app/start-error.ts";
 import { type App, startApp } from "../app.ts";
 import { ConfigError, readConfig, unknownVariables } from "../config.ts";
 import { clientVariables } from "./connection.ts";
+import { onEndSignal } from "./end-signals.ts";
 
 export interface ServeOptions {
   /** One JSON line on standard output when the service is ready, in place of text. */
@@ -17,25 +17,27 @@ const endTimeoutMs = 2_000;
  * Runs the service until SIGTERM or SIGINT, then drains it; a second signal ends it at once. Says on standard output where
  * it serves and, for the embedded default, with which keys; the log and what is wrong go to standard error. Sets the
  * process' exit code: 0 after a signal, else one of `ExitCode`; it does not throw.
+ *
+ * A signal that comes during the start is kept until there is all to stop: a start cut off would leave its Postgres running.
  */
 export async function serve(options: ServeOptions = {}): Promise<void> {
+  const signalled = new Promise<"signal">((resolve) => onEndSignal(() => resolve("signal")));
   const app = await start();
   if (app === undefined) return;
   process.stdout.write(options.json ? `${JSON.stringify(readyOf(app))}\n` : greetingOf(app));
-  const end = await Promise.race([signal(), app.lost.then(() => "lost" as const)]);
+  const end = await Promise.race([signalled, app.lost.then(() => "lost" as const)]);
   if (end === "lost") complain("the embedded Postgres has gone by itself; its log is in the data folder. Start again");
-  const stopped = app.stop().catch((error: unknown) => complain(`stopping: ${reasonOf(error)}`));
   process.exitCode = end === "lost" ? ExitCode.UNAVAILABLE : 0;
-  if ((await Promise.race([stopped, signal()])) === "signal") process.exit(1);
+  await app.stop().catch((error: unknown) => complain(`stopping: ${reasonOf(error)}`));
   setTimeout(() => process.exit(), endTimeoutMs).unref();
 }
 
 async function start(): Promise<App | undefined> {
   try {
-    const config = readConfig(process.env);
     for (const { variable, nearest } of unknownVariables(process.env, clientVariables)) {
       complain(`${variable} is no setting of ours and does nothing; did you mean ${nearest}?`);
     }
+    const config = readConfig(process.env);
     const log = pino({ level: config.logLevel, base: { pid: process.pid } }, pino.destination({ dest: 2, sync: true }));
     const app = await startApp(config, { log });
     for (const warning of app.warnings) complain(warning);
@@ -52,15 +54,6 @@ async function start(): Promise<App | undefined> {
 
 function complain(line: string): void {
   process.stderr.write(`leadline: ${line}\n`);
-}
-
-/** The next signal that asks us to end. */
-async function signal(): Promise<"signal"> {
-  const stopped = new AbortController();
-  const signals = ["SIGTERM", "SIGINT"] as const;
-  await Promise.race(signals.map((name) => once(process, name, { signal: stopped.signal }).catch(() => {})));
-  stopped.abort();
-  return "signal";
 }
 
 /** What a program reads: where the doors are, and the keys where they are known. */
@@ -83,8 +76,8 @@ function greetingOf(app: App): string {
     lines.push("  In another terminal:", "", `    npm run leadline -- watch${at}`, "");
     lines.push(`    curl ${app.httpUrl}/leadline.v1.OrderService/CreateOrder \\`);
     lines.push(`      -H 'authorization: Bearer ${keys.operator}' \\`);
-    lines.push("      -H 'content-type: application/json' -d '{\"orderId\":\"po-7\"}'", "");
-    lines.push(`    npm run leadline -- report --order po-7 --status IN_TRANSIT${at}`, "");
+    lines.push("      -H 'content-type: application/json' -d '{\"orderId\":\"po-1\"}'", "");
+    lines.push(`    npm run leadline -- report --order po-1 --status IN_TRANSIT${at}`, "");
   }
   return `${lines.join("\n")}\n`;
 }

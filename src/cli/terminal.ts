@@ -1,5 +1,6 @@
 import { once } from "node:events";
 import { Exit } from "./cli-error.ts";
+import { onEndSignal } from "./end-signals.ts";
 
 /** A stream that may be a terminal. */
 export interface TextStream extends NodeJS.WritableStream {
@@ -65,7 +66,7 @@ export class Terminal {
   interrupted(): AbortSignal {
     if (!this.#listening) {
       this.#listening = true;
-      for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => this.#interruption.abort());
+      onEndSignal(() => this.#interruption.abort());
     }
     return this.#interruption.signal;
   }

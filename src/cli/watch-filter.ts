@@ -26,7 +26,7 @@ export interface FilterOptions {
 }
 
 const ordersOnly = ["status", "phase", "booking"] as const;
-const bookingsOnly = ["state", "space", "order"] as const;
+const bookingsOnly = ["state", "space"] as const;
 
 /** Adds the options to a command. */
 export function withFilters(command: Command): Command {
@@ -51,14 +51,14 @@ export function withFilters(command: Command): Command {
       `bookings: with this verdict: ${wordsOf(SpaceVerdictSchema).join(", ")}`,
       manyWords<SpaceVerdict>(SpaceVerdictSchema),
     )
-    .option("--order <id>", "bookings: that carry this order", manyTexts);
+    .option("--order <id>", "this order; bookings: that carry it", manyTexts);
 }
 
 /** The filter of a watch of orders. Throws a CliError for an option that is of bookings only. */
 export function orderFilter(options: FilterOptions): OrderFilter {
   refuse(options, bookingsOnly, "bookings");
   return create(OrderFilterSchema, {
-    ids: options.id ?? [],
+    ids: [...(options.id ?? []), ...(options.order ?? [])],
     references: (options.reference ?? []).map(reference),
     statuses: (options.status ?? []).map((status) => status.toUpperCase()),
     phases: options.phase ?? [],

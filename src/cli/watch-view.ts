@@ -60,9 +60,21 @@ export class WatchView {
         this.#show(shownOf(item), changeOf(item.event));
         return;
       case "snapshot":
-        this.#show(shownOf(item), "");
+        // They come in the order of their making, the newest first: what is too much is the oldest.
+        if (this.#lines.size < subjectsMax) this.#show(shownOf(item), "");
+        return;
+      case "synced":
+        this.#sort();
         return;
     }
+  }
+
+  /** Puts what a snapshot has brought in the order of its changes. */
+  #sort(): void {
+    const order = ({ changed: a }: Shown, { changed: b }: Shown): number => (a < b ? -1 : a > b ? 1 : 0);
+    const lines = [...this.#lines].reverse().sort(([, a], [, b]) => order(a.shown, b.shown));
+    this.#lines.clear();
+    for (const [id, line] of lines) this.#lines.set(id, line);
   }
 
   #show(shown: Shown | undefined, what: string): void {

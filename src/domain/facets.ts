@@ -38,6 +38,26 @@ function bookingReferences(booking: Booking): Reference[] {
   return own.length > 0 ? [...own, ...booking.references] : booking.references;
 }
 
+/** What filters saw of a subject before a change; undefined: they see the same after it. */
+export function facetsLeft(before: Subject, after: Subject): Facets | undefined {
+  if (before.kind === SubjectKind.ORDER && after.kind === SubjectKind.ORDER && sameOrder(before.order, after.order)) {
+    return undefined;
+  }
+  const facets = facetsOf(before);
+  return sameFacets(facets, facetsOf(after)) ? undefined : facets;
+}
+
+/** Whether filters see the same in both, told without their facets. False may also be the same. */
+function sameOrder(a: Order, b: Order): boolean {
+  return (
+    a.status === b.status &&
+    a.carriers === b.carriers &&
+    a.bookingIds === b.bookingIds &&
+    a.references === b.references &&
+    a.phase === b.phase
+  );
+}
+
 /** Whether filters see the same in both. */
 export function sameFacets(a: Facets, b: Facets): boolean {
   return (

@@ -14,7 +14,7 @@ import type { Report } from "../../gen/leadline/v1/report_pb.ts";
  * Quantities are counted as numbers: a line has at most 10^12 pieces, and sums are exact up to 9 * 10^15.
  */
 
-/** The quantities of one line by the rank of the status they were reported in. */
+/** The quantities of one line by the rank of the status they were reported in; absent: none. */
 interface LineTally {
   readonly ordered: number;
   /** Of reports that name no units. */
@@ -42,14 +42,10 @@ export interface Coverage {
 
 /** The count of an order of which nothing was reported. `ranks` is how many statuses its flow has. */
 export function emptyCoverage(lines: readonly OrderLine[], units: readonly Unit[], ranks: number): Coverage {
-  const zeros = (): number[] => new Array<number>(ranks).fill(0);
   return {
     ranks,
     lines: new Map(
-      lines.map((line) => [
-        line.id,
-        { ordered: Number(line.quantity), loose: zeros(), inUnits: zeros(), contents: zeros() },
-      ]),
+      lines.map((line) => [line.id, { ordered: Number(line.quantity), loose: [], inUnits: [], contents: [] }]),
     ),
     units: new Map(units.map((unit) => [unit.id, unit])),
     unitRanks: new Map(),

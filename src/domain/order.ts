@@ -28,11 +28,9 @@ export function evolveOrder(
   id: string,
 ): OrderSubject {
   const { order, details } = before === undefined ? created(change, recorded, id) : changed(before, change, recorded);
-  return {
-    kind: SubjectKind.ORDER,
-    order: { ...order, version: recorded.version, updatedAt: recorded.recordedAt },
-    details,
-  };
+  order.version = recorded.version; // every change makes an order of its own, which nobody else has yet
+  order.updatedAt = recorded.recordedAt;
+  return { kind: SubjectKind.ORDER, order, details };
 }
 
 function created(change: Change, recorded: Recorded, id: string): State {

@@ -16,17 +16,21 @@ export function envelope(flags: number, data: Uint8Array): Buffer {
 }
 
 const shared = new WeakMap<Uint8Array, Buffer>();
+/** The last one: a fan-out asks for the same ten thousand times in a row. */
+let recent: { readonly message: Uint8Array; readonly framed: Buffer } | undefined;
 
 /**
  * The message in its envelope, which is the same in gRPC, gRPC-Web and Connect. Made once for all watchers of a message,
  * whatever they speak: messages are told apart by identity, and nobody changes their bytes.
  */
 export function sharedEnvelope(message: Uint8Array): Buffer {
+  if (recent?.message === message) return recent.framed;
   let framed = shared.get(message);
   if (framed === undefined) {
     framed = envelope(0, message);
     shared.set(message, framed);
   }
+  recent = { message, framed };
   return framed;
 }
 

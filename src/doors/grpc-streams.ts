@@ -15,6 +15,13 @@ export interface GrpcStream {
   readonly timeout: string | undefined;
 }
 
+/** A stream whose handler has not run yet. */
+interface Waiting extends GrpcStream {
+  /** When it is given up, milliseconds of `performance.now`. */
+  readonly untilMs: number;
+  readonly onClosed: () => void;
+}
+
 export interface GrpcStreamOptions {
   /** The port of the door: streams of other servers in the process are left alone. */
   readonly port: number;
@@ -40,8 +47,10 @@ const ID_HEADER = "leadline-stream";
  */
 export class GrpcStreams {
   readonly #options: GrpcStreamOptions;
-  readonly #waiting = new Map<string, GrpcStream & { readonly timer: NodeJS.Timeout }>();
+  readonly #waiting = new Map<string, Waiting>();
   #lastId = 0;
+  /** For the stream that waits longest: the others are due later. One timer, because there is a stream for each call. */
+  #timer: NodeJS.Timeout | undefined;
 
   constructor(options: GrpcStreamOptions) {
     this.#options = options;
@@ -53,15 +62,18 @@ export class GrpcStreams {
 
   stop(): void {
     unsubscribe(CHANNEL, this.#onCreated);
+    clearTimeout(this.#timer);
   }
 
   /** The stream of a call, for its handler, once. Undefined: it is closed already. */
   take(metadata: Metadata): GrpcStream | undefined {
-    const [id] = metadata.get(ID_HEADER);
-    const taken = typeof id === "string" ? this.#waiting.get(id) : undefined;
-    if (taken === undefined) return undefined;
-    this.#forget(String(id));
-    return taken;
+    const id = String(metadata.get(ID_HEADER)[0]);
+    const waiting = this.#waiting.get(id);
+    if (waiting === undefined) return undefined;
+    this.#forget(id, waiting);
+    metadata.remove(ID_HEADER);
+    const { stream, path, timeout } = waiting;
+    return { stream, path, timeout };
   }
 
   readonly #onCreated = (message: unknown): void => {
@@ -75,15 +87,34 @@ export class GrpcStreams {
     const id = String(++this.#lastId);
     headers[ID_HEADER] = id;
     stream.respond = respondWithReason;
-    const timer = setTimeout(() => stream.close(constants.NGHTTP2_CANCEL), this.#options.requestTimeoutMs);
-    this.#waiting.set(id, { stream, path, timeout: timeout === undefined ? undefined : String(timeout), timer });
-    stream.once("close", () => this.#forget(id));
+    const waiting: Waiting = {
+      stream,
+      path,
+      timeout: timeout === undefined ? undefined : String(timeout),
+      untilMs: performance.now() + this.#options.requestTimeoutMs,
+      onClosed: () => this.#forget(id, waiting),
+    };
+    this.#waiting.set(id, waiting);
+    stream.on("close", waiting.onClosed);
+    this.#timer ??= setTimeout(this.#giveUp, this.#options.requestTimeoutMs);
   };
 
-  #forget(id: string): void {
-    const waiting = this.#waiting.get(id);
-    if (waiting === undefined) return;
-    clearTimeout(waiting.timer);
+  /** Resets the streams whose time is up. They are forgotten when they are closed. */
+  readonly #giveUp = (): void => {
+    this.#timer = undefined;
+    const nowMs = performance.now();
+    for (const { stream, untilMs } of this.#waiting.values()) {
+      if (untilMs > nowMs) {
+        this.#timer = setTimeout(this.#giveUp, Math.ceil(untilMs - nowMs));
+        return;
+      }
+      stream.close(constants.NGHTTP2_CANCEL);
+    }
+  };
+
+  /** Leaves nothing behind on the stream: a watch may keep it open for an hour. */
+  #forget(id: string, { stream, onClosed }: Waiting): void {
+    stream.off("close", onClosed);
     this.#waiting.delete(id);
   }
 }

@@ -1,8 +1,10 @@
 import { constants, type ServerHttp2Stream } from "node:http2";
 import { Metadata, type ServerWritableStream, type ServiceError } from "@grpc/grpc-js";
 import type { Refusal } from "../domain/refusal.ts";
+import type { ActiveCall } from "./active-call.ts";
+import { sharedEnvelope } from "./envelopes.ts";
 import { messageOf, statusBytes } from "./failures.ts";
-import type { Outlet } from "./watch-call.ts";
+import type { Outlet, Taker } from "./watch-call.ts";
 
 /** A refusal as grpc-js ends calls with it. */
 export function serviceError(refusal: Refusal, callId: string): Pick<ServiceError, "code" | "details" | "metadata"> {
@@ -12,43 +14,71 @@ export function serviceError(refusal: Refusal, callId: string): Pick<ServiceErro
 }
 
 export interface GrpcOutletParts {
-  readonly call: ServerWritableStream<Buffer, Uint8Array>;
+  readonly rpc: ServerWritableStream<Buffer, Uint8Array>;
   readonly stream: ServerHttp2Stream;
-  readonly callId: () => string;
+  readonly call: ActiveCall;
   /** From so many unsent bytes on, `write` says false, until half of them are left. */
   readonly bufferBytes: number;
-  /** The stream takes more again. */
-  readonly drained: () => void;
 }
 
-/** The gRPC door's end of a watch. */
-export function grpcOutlet(parts: GrpcOutletParts): Outlet {
-  const { call, stream, callId, bufferBytes, drained } = parts;
-  let unsent = 0;
-  let full = false;
-  return {
-    codec: "proto",
-    begin: () => call.sendMetadata(new Metadata()),
-    write(message) {
-      const { length } = message;
-      unsent += length;
-      // grpc-js counts messages, not bytes: sixteen, whatever their size. So the bytes are counted here.
-      call.write(message, () => {
-        unsent -= length;
-        if (full && unsent <= bufferBytes / 2) {
-          full = false;
-          drained();
-        }
-      });
-      full ||= unsent >= bufferBytes;
-      return !full;
-    },
-    unsentBytes: () => unsent,
-    end(refusal) {
-      // grpc-js takes a status other than OK as an 'error' event, and sends it after what was written.
-      if (refusal === undefined) call.end();
-      else call.emit("error", serviceError(refusal, callId()));
-    },
-    reset: () => stream.close(constants.NGHTTP2_CANCEL),
-  };
+/**
+ * The gRPC door's end of a watch. grpc-js begins and ends the call; the messages in between go past it, straight into the
+ * HTTP/2 stream: it would copy each for each watcher and keep a second queue of messages that are counted and not measured.
+ * A class, and not functions over shared variables, because there is one for each idle watch.
+ */
+export class GrpcOutlet implements Outlet {
+  readonly codec = "proto";
+  readonly #rpc: ServerWritableStream<Buffer, Uint8Array>;
+  readonly #stream: ServerHttp2Stream;
+  readonly #call: ActiveCall;
+  readonly #bufferBytes: number;
+  #taker: Taker | undefined;
+  #full = false;
+
+  constructor({ rpc, stream, call, bufferBytes }: GrpcOutletParts) {
+    this.#rpc = rpc;
+    this.#stream = stream;
+    this.#call = call;
+    this.#bufferBytes = bufferBytes;
+  }
+
+  begin(taker: Taker): void {
+    this.#taker = taker;
+    this.#rpc.sendMetadata(NO_METADATA);
+  }
+
+  write(message: Uint8Array): boolean {
+    const stream = this.#stream;
+    // It was reset and its 'close' is on the way: nothing takes the message, and nobody needs more.
+    if (stream.closed) return false;
+    const framed = sharedEnvelope(message);
+    const unsent = stream.writableLength + framed.length;
+    // Only what may have to tell that half is left is asked when it is sent.
+    if (unsent <= this.#bufferBytes / 2) stream.write(framed);
+    else stream.write(framed, () => this.#sent());
+    this.#full ||= unsent >= this.#bufferBytes;
+    return !this.#full;
+  }
+
+  unsentBytes(): number {
+    return this.#stream.writableLength;
+  }
+
+  end(refusal: Refusal | undefined): void {
+    // grpc-js takes a status other than OK as an 'error' event, and sends it after what was written.
+    if (refusal === undefined) this.#rpc.end();
+    else this.#rpc.emit("error", serviceError(refusal, this.#call.callId));
+  }
+
+  reset(): void {
+    this.#stream.close(constants.NGHTTP2_CANCEL);
+  }
+
+  #sent(): void {
+    if (!this.#full || this.#stream.writableLength > this.#bufferBytes / 2) return;
+    this.#full = false;
+    this.#taker?.drained();
+  }
 }
+
+const NO_METADATA = new Metadata();

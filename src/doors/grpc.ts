@@ -19,7 +19,7 @@ import { builtinPaths } from "./builtins.ts";
 import { decodeRequest } from "./codec.ts";
 import { addHealth, addReflection } from "./grpc-builtins.ts";
 import { type GrpcStream, GrpcStreams } from "./grpc-streams.ts";
-import { grpcOutlet, serviceError } from "./grpc-watch.ts";
+import { GrpcOutlet, serviceError } from "./grpc-watch.ts";
 import type { Health } from "./health.ts";
 import { Listener } from "./listener.ts";
 import { type GrpcDoorOptions, grpcDoorDefaults } from "./options.ts";
@@ -124,7 +124,7 @@ export class GrpcDoor {
       return;
     }
     const call = new ActiveCall(route, arrivalOf(rpc.metadata, grpcStream));
-    grpcStream.stream.once("close", () => call.abort());
+    grpcStream.stream.on("close", () => call.abort());
     const read = (): Message => decodeRequest(route.method.input, rpc.request, "proto");
     this.#pipeline.unary(call, read, "proto").then(
       (bytes) => callback(null, bytes),
@@ -138,17 +138,11 @@ export class GrpcDoor {
       rpc.emit("error", CLOSED);
       return;
     }
-    const { stream } = grpcStream;
     const call = new ActiveCall(route, arrivalOf(rpc.metadata, grpcStream));
-    const outlet = grpcOutlet({
-      call: rpc,
-      stream,
-      callId: () => call.callId,
-      bufferBytes: this.#options.watchBufferBytes,
-      drained: () => watch.drained(),
-    });
+    const { stream } = grpcStream;
+    const outlet = new GrpcOutlet({ rpc, stream, call, bufferBytes: this.#options.watchBufferBytes });
     const watch = new WatchCall(this.#pipeline, call, outlet, this.#options);
-    stream.once("close", () => watch.closed());
+    stream.on("close", () => watch.closed());
     void watch.run(() => decodeRequest(route.method.input, rpc.request, "proto"));
   }
 

@@ -15,6 +15,9 @@ export function forHttp2(handler: HttpHandler): (req: Http2ServerRequest, res: H
   return (req, res) => handler(req as unknown as HttpRequest, res as unknown as HttpResponse);
 }
 
+/** For errors that 'close' tells of as well; one function, because a function in place would keep what is around it. */
+export function ignoreError(): void {}
+
 export function isHttp2(req: HttpRequest): boolean {
   return req.httpVersionMajor >= 2;
 }
@@ -60,7 +63,7 @@ export function disregardRest(req: HttpRequest, res: HttpResponse): void {
 }
 
 /** The stream of an HTTP/2 request. */
-function streamOf(req: HttpRequest): ServerHttp2Stream {
+export function streamOf(req: HttpRequest): ServerHttp2Stream {
   return (req as unknown as Http2ServerRequest).stream;
 }
 

@@ -1,22 +1,33 @@
 import { constants } from "node:http2";
+import type { Writable } from "node:stream";
 import { promisify } from "node:util";
 import { gzip } from "node:zlib";
 import type { Message } from "@bufbuild/protobuf";
 import { MethodOptions_IdempotencyLevel as Idempotency } from "@bufbuild/protobuf/wkt";
 import { errorToJson } from "@connectrpc/connect/protocol-connect";
 import { Refusal } from "../domain/refusal.ts";
+import type { Codec } from "../watch/spec.ts";
 import { ActiveCall, type Arrival, newCallId, readTimeout } from "./active-call.ts";
 import { bearerOf } from "./bearer.ts";
 import { decodeRequest, tooLarge } from "./codec.ts";
 import { COMPRESSED_FLAG, ENVELOPE_HEAD_BYTES, envelope, openEnvelope, sharedEnvelope } from "./envelopes.ts";
 import { connectError } from "./failures.ts";
-import { answerPlain, disregardRest, type HttpRequest, type HttpResponse, header, reset } from "./http-messages.ts";
+import {
+  answerPlain,
+  disregardRest,
+  type HttpRequest,
+  type HttpResponse,
+  header,
+  isHttp2,
+  reset,
+  streamOf,
+} from "./http-messages.ts";
 import type { HttpDoorOptions } from "./options.ts";
 import type { Pipeline } from "./pipeline.ts";
-import { ACCEPTED_TYPES, type Dialect, headOf } from "./protocols.ts";
+import { ACCEPTED_TYPES, type Dialect, headOf, type Protocol } from "./protocols.ts";
 import { decompress, readBody } from "./request-body.ts";
 import { methodUnknown, type Route } from "./routes.ts";
-import { type Outlet, WatchCall } from "./watch-call.ts";
+import { type Outlet, type Taker, WatchCall } from "./watch-call.ts";
 
 const zip = promisify(gzip);
 
@@ -81,35 +92,63 @@ async function serveUnary(pipeline: Pipeline, route: Route, exchange: Exchange, 
 function serveWatch(pipeline: Pipeline, route: Route, exchange: Exchange, options: RpcOptions): void {
   const { res } = exchange;
   const call = new ActiveCall(route, arrivalOf(exchange));
-  const watch = new WatchCall(pipeline, call, httpOutlet(exchange, call), options);
-  res.on("drain", () => watch.drained());
-  res.once("close", () => watch.closed());
+  const watch = new WatchCall(pipeline, call, new HttpOutlet(exchange, call), options);
+  res.on("close", () => watch.closed());
   void watch.run(() => readRequest(route, exchange, options));
 }
 
 /** The HTTP door's end of a watch. */
-function httpOutlet({ req, res, dialect }: Exchange, call: ActiveCall): Outlet {
-  const { protocol, codec } = dialect;
-  let begun = false;
-  return {
-    codec,
-    begin() {
-      begun = true;
-      res.writeHead(constants.HTTP_STATUS_OK, headOf(protocol, codec));
-      res.flushHeaders();
-    },
-    write: (message) => res.write(sharedEnvelope(message)),
-    unsentBytes: () => res.writableLength,
-    end(refusal) {
-      const error = refusal && connectError(refusal, call.callId);
-      if (begun) return protocol.end(res, error);
-      disregardRest(req, res);
-      if (error) return protocol.fail(res, codec, error);
-      this.begin();
-      protocol.end(res, undefined);
-    },
-    reset: () => reset(req, res),
-  };
+class HttpOutlet implements Outlet {
+  readonly codec: Codec;
+  readonly #req: HttpRequest;
+  readonly #res: HttpResponse;
+  readonly #protocol: Protocol;
+  readonly #call: ActiveCall;
+  /** Where messages go: past Node's compatibility API where there is a stream below it. */
+  readonly #body: Writable;
+  #begun = false;
+
+  constructor({ req, res, dialect }: Exchange, call: ActiveCall) {
+    this.codec = dialect.codec;
+    this.#req = req;
+    this.#res = res;
+    this.#protocol = dialect.protocol;
+    this.#call = call;
+    this.#body = isHttp2(req) ? streamOf(req) : res;
+  }
+
+  begin(taker: Taker): void {
+    this.#begun = true;
+    const res = this.#res;
+    res.on("drain", () => taker.drained());
+    res.writeHead(constants.HTTP_STATUS_OK, headOf(this.#protocol, this.codec));
+    res.flushHeaders();
+  }
+
+  write(message: Uint8Array): boolean {
+    // Gone, and its 'close' is on the way: nothing takes the message, and nobody needs more.
+    return this.#body.destroyed ? false : this.#body.write(sharedEnvelope(message));
+  }
+
+  unsentBytes(): number {
+    return this.#body.writableLength;
+  }
+
+  end(refusal: Refusal | undefined): void {
+    const error = refusal && connectError(refusal, this.#call.callId);
+    const [req, res, protocol] = [this.#req, this.#res, this.#protocol];
+    if (!this.#begun) disregardRest(req, res);
+    if (error && !this.#begun) {
+      protocol.fail(res, this.codec, error);
+    } else {
+      if (!this.#begun) res.writeHead(constants.HTTP_STATUS_OK, headOf(protocol, this.codec));
+      protocol.end(res, error);
+    }
+  }
+
+  reset(): void {
+    reset(this.#req, this.#res);
+  }
 }
 
 function arrivalOf({ req, dialect }: Exchange): Arrival {
@@ -137,8 +176,10 @@ export function refuseDialect(route: Route, { req, res }: Pick<Exchange, "req" |
     answerPlain(res, constants.HTTP_STATUS_METHOD_NOT_ALLOWED, `${route.path} is called with POST\n`);
   } else {
     res.setHeader("accept-post", ACCEPTED_TYPES);
-    const kind = route.kind === "watch" ? "a stream: its content types are enveloped" : "unary";
-    answerPlain(res, constants.HTTP_STATUS_UNSUPPORTED_MEDIA_TYPE, `${route.path} is ${kind}\n`);
+    const type = route.kind === "watch" ? "application/connect+json" : "application/json";
+    const kind = `${route.path} is ${route.kind === "watch" ? "a stream" : "unary"}`;
+    const line = `${kind}: send content-type: ${type} (for others see accept-post)\n`;
+    answerPlain(res, constants.HTTP_STATUS_UNSUPPORTED_MEDIA_TYPE, line);
   }
 }
 

@@ -13,6 +13,7 @@ import {
   type HttpRequest,
   type HttpResponse,
   header,
+  ignoreError,
   pathOfUrl,
   reset,
 } from "./http-messages.ts";
@@ -127,7 +128,7 @@ export class HttpDoor {
 
   #take(req: HttpRequest, res: HttpResponse): void {
     // A peer that leaves while we write is told by 'close'.
-    res.on("error", () => {});
+    res.on("error", ignoreError);
     try {
       this.#handle(req, res);
     } catch (error) {

@@ -1,7 +1,7 @@
 import { promisify } from "node:util";
 import { gunzip } from "node:zlib";
 import { malformed, tooLarge } from "./codec.ts";
-import type { HttpRequest } from "./http-messages.ts";
+import { type HttpRequest, ignoreError } from "./http-messages.ts";
 
 const unzip = promisify(gunzip);
 
@@ -36,7 +36,7 @@ export function readBody(req: HttpRequest, { maxBytes, timeoutMs }: BodyBounds):
     clearTimeout(timer);
     req.off("data", onData).off("end", onEnd).off("error", onCut).off("close", onCut);
     // An error that comes later has nobody to tell.
-    req.on("error", () => {});
+    req.on("error", ignoreError);
     req.pause();
   });
 }

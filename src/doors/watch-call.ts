@@ -1,16 +1,23 @@
 import { ErrorReason } from "../../gen/leadline/v1/error_pb.ts";
 import { Refusal } from "../domain/refusal.ts";
-import type { Codec, Subscription, WatchOutcome, WatchSpec } from "../watch/spec.ts";
+import type { Codec, Sink, Subscription, WatchOutcome, WatchSpec } from "../watch/spec.ts";
 import { type ActiveCall, deadlinePassed } from "./active-call.ts";
 import { codeName, refusalOf, refusalOfOutcome } from "./failures.ts";
+import type { DoorMetrics, DoorName } from "./metrics.ts";
 import type { Pipeline, ReadRequest } from "./pipeline.ts";
+
+/** Who writes to an outlet. */
+export interface Taker {
+  /** The stream takes more again. */
+  drained(): void;
+}
 
 /** A door's end of a watch: the stream to the caller. */
 export interface Outlet {
   readonly codec: Codec;
-  /** Sends the headers. Called once, before the first message. */
-  begin(): void;
-  /** Writes one message. False: no more until the stream calls `WatchCall.drained`. */
+  /** Sends the headers. Called once, before the first message. The taker is told from then on when the stream takes more. */
+  begin(taker: Taker): void;
+  /** Writes one message. False: no more until the stream tells its taker. */
   write(message: Uint8Array): boolean;
   /** Bytes written and not handed to the network yet. */
   unsentBytes(): number;
@@ -33,10 +40,13 @@ const MAX_DEADLINE_LEAD_MS = 500;
 const DEADLINE_LEAD_PART = 0.25;
 
 /**
- * One watch on its way through a door, from its admission until everything that it took is released. The door makes it,
- * tells it when the stream takes more again, and when the stream is gone.
+ * One watch on its way through a door, from its admission until everything that it took is released. The door makes it and
+ * tells it when the stream is gone. To the hub it is the sink: there is one object for each idle watch and no more.
  */
-export class WatchCall {
+export class WatchCall implements Sink, Taker {
+  readonly codec: Codec;
+  readonly #door: DoorName;
+  readonly #metrics: DoorMetrics;
   readonly #pipeline: Pipeline;
   readonly #call: ActiveCall;
   readonly #outlet: Outlet;
@@ -53,6 +63,10 @@ export class WatchCall {
     this.#pipeline = pipeline;
     this.#call = call;
     this.#outlet = outlet;
+    this.codec = outlet.codec;
+    // Asked for at every write, and not to be looked for in what is seldom used: with ten thousand watches that is far away.
+    this.#door = call.arrival.door;
+    this.#metrics = pipeline.metrics;
     this.#options = options;
   }
 
@@ -68,9 +82,23 @@ export class WatchCall {
     }
   }
 
-  /** The stream takes more again. */
   drained(): void {
     this.#subscription?.drained();
+  }
+
+  write(message: Uint8Array): boolean {
+    if (this.#ended || this.#closed) return false;
+    this.#begin();
+    this.#metrics.sent(this.#door, message.length);
+    return this.#outlet.write(message);
+  }
+
+  unsentBytes(): number {
+    return this.#outlet.unsentBytes();
+  }
+
+  finish(outcome: WatchOutcome): void {
+    this.#end(refusalOfOutcome(outcome));
   }
 
   /** The stream is gone: everything is released. Idempotent. */
@@ -81,40 +109,26 @@ export class WatchCall {
     clearTimeout(this.#deadlineTimer);
     clearTimeout(this.#endTimer);
     this.#subscription?.cancel();
-    this.#giveBack?.();
+    if (this.#giveBack) {
+      this.#giveBack();
+      this.#metrics.watchClosed(this.#call.route.path, this.#door);
+    }
     if (!this.#ended) this.#count("CANCELLED");
   }
 
   #open(spec: WatchSpec): void {
-    const { path } = this.#call.route;
-    const { door } = this.#call.arrival;
-    const { limits, metrics, openWatch } = this.#pipeline;
-    const giveBack = limits.watch(this.#call.principal);
-    metrics.watchOpened(path, door);
-    this.#giveBack = () => {
-      giveBack();
-      metrics.watchClosed(path, door);
-    };
-    const outlet = this.#outlet;
-    const sink = {
-      codec: outlet.codec,
-      write: (message: Uint8Array) => {
-        if (this.#ended || this.#closed) return false;
-        this.#begin();
-        metrics.sent(door, message.length);
-        return outlet.write(message);
-      },
-      unsentBytes: () => outlet.unsentBytes(),
-      finish: (outcome: WatchOutcome) => this.#end(refusalOfOutcome(outcome)),
-    };
-    this.#subscription = openWatch(spec, sink, this.#hubDeadlineMs());
+    const { route, principal } = this.#call;
+    const { limits, openWatch } = this.#pipeline;
+    this.#giveBack = limits.watch(principal);
+    this.#metrics.watchOpened(route.path, this.#door);
+    this.#subscription = openWatch(spec, this, this.#hubDeadlineMs());
     if (!this.#ended) this.#begin();
   }
 
   #begin(): void {
     if (this.#begun) return;
     this.#begun = true;
-    this.#outlet.begin();
+    this.#outlet.begin(this);
   }
 
   #hubDeadlineMs(): number | undefined {
@@ -140,8 +154,8 @@ export class WatchCall {
   }
 
   #count(code: string): void {
-    const { route, arrival, startedMs } = this.#call;
-    this.#pipeline.metrics.called(route.path, arrival.door, code, Date.now() - startedMs);
+    const { route, startedMs } = this.#call;
+    this.#metrics.called(route.path, this.#door, code, Date.now() - startedMs);
   }
 }
 

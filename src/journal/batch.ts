@@ -1,18 +1,22 @@
-import { create, type DescMessage, fromBinary, type MessageShape, toBinary } from "@bufbuild/protobuf";
+import { create, type DescMessage, fromBinary, type MessageShape } from "@bufbuild/protobuf";
 import { type Timestamp, TimestampSchema } from "@bufbuild/protobuf/wkt";
 import { ErrorReason } from "../../gen/leadline/v1/error_pb.ts";
 import { EventSchema } from "../../gen/leadline/v1/event_pb.ts";
 import { evolve } from "../domain/evolve.ts";
-import { facetsOf, lookupKeys, sameFacets, sameLookups } from "../domain/facets.ts";
+import { facetsLeft, lookupKeys, sameLookups } from "../domain/facets.ts";
 import { Refusal } from "../domain/refusal.ts";
 import type { Extension, Place, StoredEvent } from "../domain/stored-event.ts";
 import { type Draft, type Load, type Subject, SubjectKind, type SubjectRef } from "../domain/subject.ts";
+import { encode } from "../wire/encode.ts";
 import { storedEncoding } from "../wire/event-view.ts";
 import { staffPosition } from "../wire/position.ts";
-import { decodeSubject, encodeSubject, encodeSummary } from "../wire/subject-row.ts";
+import { decodeSubject, encodeDetails, encodeSummary, type ReadSubject } from "../wire/subject-row.ts";
 import { BatchWrites } from "./batch-writes.ts";
 import type { Pending } from "./command-queue.ts";
 import type { Command, SubjectRow } from "./journal.ts";
+
+/** A command that brings no more than this is taken whatever its subjects' size: a full one can still be cancelled. */
+const SMALL_COMMAND_BYTES = 1_024;
 
 /** The shape of the events that this release writes. */
 const EVENT_SHAPE = 1;
@@ -37,6 +41,8 @@ interface Working {
   version: bigint;
   place: Place | undefined;
   summary: Uint8Array | undefined;
+  /** What it takes, at most: as loaded, with the requests that changed it since. */
+  bytes: number;
 }
 
 /** What is done when the batch has been committed. */
@@ -56,18 +62,22 @@ export class Batch {
   readonly #requests: Map<string, KnownRequest>;
   readonly #writes = new BatchWrites();
   readonly #drawId: () => string;
+  readonly #maxSubjectBytes: number;
 
   /**
    * @param nowUs the database's clock, microseconds since the epoch
    * @param requests by `requestMapKey`
    * @param drawId draws ids of 13 characters
+   * @param maxSubjectBytes what a subject's row may take; what would make it larger is refused with SUBJECT_FULL
    */
   constructor(
     heads: ReadonlyMap<string, LockedHead>,
     nowUs: bigint,
     requests: Map<string, KnownRequest>,
     drawId: () => string,
+    maxSubjectBytes: number,
   ) {
+    this.#maxSubjectBytes = maxSubjectBytes;
     this.#requests = requests;
     this.#drawId = drawId;
     this.#heads = new Map();
@@ -91,6 +101,7 @@ export class Batch {
         version: row?.version ?? 0n,
         place: row && { revision: row.changedRevision, eventId: row.changedEventId },
         summary: undefined,
+        bytes: row ? row.summary.length + row.details.length : 0,
       });
     }
   }
@@ -158,7 +169,7 @@ export class Batch {
         subject: working.subject,
         version: working.version,
         place: working.place,
-        bytes: encodeSubject(working.subject, working.summary),
+        bytes: { summary: working.summary, details: encodeDetails(working.subject, asRead(working)) },
         gone: keys.gone,
         added: keys.added,
       });
@@ -203,6 +214,7 @@ export class Batch {
     for (const [index, draft] of drafts.entries()) {
       const key = subjectMapKey(command.tenant, draft.ref);
       const working = changed.get(key) ?? { ...this.#working(command.tenant, draft.ref) };
+      this.#grow(working, command.bytes);
       place = { revision: place.revision + 1n, eventId: this.#drawId() };
       const part = { id: commandId, index, count: drafts.length };
       events.push(this.#record(command, draft, working, place, part, head.now));
@@ -229,6 +241,16 @@ export class Batch {
     return answer;
   }
 
+  /** Every write of a subject reads and writes all of it: what it may take is bounded. */
+  #grow(working: Working, bytes: number): void {
+    working.bytes += bytes;
+    if (working.bytes <= this.#maxSubjectBytes || bytes <= SMALL_COMMAND_BYTES) return;
+    const max = this.#maxSubjectBytes;
+    throw new Refusal(ErrorReason.SUBJECT_FULL, `what is kept would take more than ${max} bytes`, {
+      metadata: { bound: "bytes", max: String(max) },
+    });
+  }
+
   /** Applies one draft to its subject and encodes its event. */
   #record(
     command: Command<DescMessage>,
@@ -242,7 +264,7 @@ export class Batch {
     const version = working.version + 1n;
     const after = evolve(before, draft.change, { version, recordedAt: now }, draft.ref);
     const summary = encodeSummary(after);
-    const facetsBefore = before && facetsOf(before);
+    const facetsBefore = before && facetsLeft(before, after);
     const event = create(EventSchema, {
       revision: place.revision,
       position: staffPosition(place),
@@ -253,7 +275,7 @@ export class Batch {
       shape: EVENT_SHAPE,
       command: part,
       ...(command.cause ? { cause: command.cause } : {}),
-      ...(facetsBefore && !sameFacets(facetsBefore, facetsOf(after)) ? { before: facetsBefore } : {}),
+      ...(facetsBefore ? { before: facetsBefore } : {}),
       change: draft.change,
     });
     Object.assign(working, { subject: after, version, place, summary });
@@ -270,7 +292,7 @@ export class Batch {
 
   #remember(command: Command<DescMessage>, answer: MessageShape<DescMessage>, nowUs: bigint): void {
     if (!command.request) return;
-    const bytes = toBinary(command.answer, answer);
+    const bytes = encode(command.answer, answer);
     this.#requests.set(requestMapKey(command.tenant, command.request.key), {
       hash: command.request.hash,
       answer: bytes,
@@ -314,6 +336,11 @@ function subjectOf(working: Working): Subject | undefined {
     working.subject = working.original;
   }
   return working.subject;
+}
+
+/** A subject as its row had it; undefined: it is new, or was not looked at. */
+function asRead({ original, row }: Working): ReadSubject | undefined {
+  return original && row && { subject: original, details: row.details };
 }
 
 const NO_KEYS: ReadonlySet<string> = new Set();

@@ -38,6 +38,8 @@ export interface GroupCommitOptions extends QueueBounds {
   readonly giveUpAfterMs?: number;
   /** Pause before trying again after the database failed. Default 50. */
   readonly retryPauseMs?: number;
+  /** What one order or booking may take in bytes; what would make it larger is refused. Default 16 MiB. */
+  readonly maxSubjectBytes?: number;
   /** Told of what was committed, before the commands are answered. */
   readonly onCommit: (extensions: readonly Extension[]) => void;
   /** Told of what went wrong and was mended or given up. */
@@ -70,6 +72,7 @@ export class GroupCommit {
       skipsBeforeWaiting: options.skipsBeforeWaiting ?? 3,
       giveUpAfterMs: options.giveUpAfterMs ?? 10_000,
       retryPauseMs: options.retryPauseMs ?? 50,
+      maxSubjectBytes: options.maxSubjectBytes ?? 16 * 1024 * 1024,
       onCommit: options.onCommit,
       onTrouble: options.onTrouble ?? (() => undefined),
     };
@@ -171,7 +174,8 @@ export class GroupCommit {
     ]);
     const locked = headsOf(results[2]);
     const nowUs = BigInt(results[3]?.rows[0]?.now_us ?? 0);
-    const batch = new Batch(locked, nowUs, requestsOf(results[5]), () => drawCharacters(13));
+    const { maxSubjectBytes } = this.#options;
+    const batch = new Batch(locked, nowUs, requestsOf(results[5]), () => drawCharacters(13), maxSubjectBytes);
     const rows = rowsOf(results[4]);
     for (const { tenant, ref } of asked) if (locked.has(tenant)) batch.load(tenant, [ref], rows);
     return { batch, locked };
@@ -273,7 +277,7 @@ export class GroupCommit {
       // One command's data, or a fault of ours in it: the others are to go through without it.
       this.#options.onTrouble(`a batch of ${commands.length} is split after ${state || "a fault"}`, error);
       this.#limit = Math.ceil(commands.length / 2);
-      return this.#queue.unshift(commands);
+      return this.#queue.unshiftFirst(commands);
     }
     this.#options.onTrouble(`a batch of ${commands.length} failed`, error);
     for (const p of commands) p.fail(isExhausted ? unavailable(error) : error);

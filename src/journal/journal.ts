@@ -74,6 +74,20 @@ export interface RowQuery {
   readonly limit: number;
 }
 
+/** Events of one kind in a stretch of the journal, laid end to end. */
+export interface Stretch {
+  /** The id of the event before the stretch; undefined: there is none. */
+  readonly predecessor: string | undefined;
+  /** The last event of the stretch, of whatever kind. */
+  readonly last: Place;
+  /** Events of all kinds. */
+  readonly all: number;
+  /** Events of the kind that was asked for. */
+  readonly events: number;
+  /** Their payloads: the encoding of `repeated Event events = 1`. */
+  readonly payloads: Uint8Array;
+}
+
 /** Reading the journal. Every read sees every write that was answered before it was asked, on any instance. */
 export interface JournalReader {
   /** One row with its details. */
@@ -85,7 +99,19 @@ export interface JournalReader {
   /** Events from a revision on, that one included, at most `limit` and about `maxBytes`; always at least one if there is one. */
   events(tenant: string, from: bigint, limit: number, maxBytes: number): Promise<StoredEvent[]>;
   /**
-   * The same, but only each subject's last event, of one kind (mode LATEST), from a revision on and up to another, both
+   * The events after a revision and up to another, that one included, at most `limit` of all kinds. Undefined: there is
+   * none, or all kinds together take more than `maxBytes`.
+   */
+  stretch(
+    tenant: string,
+    kind: SubjectKind,
+    after: bigint,
+    upTo: bigint,
+    limit: number,
+    maxBytes: number,
+  ): Promise<Stretch | undefined>;
+  /**
+   * The same as `events`, but only each subject's last event, of one kind (mode LATEST), from a revision on and up to another, both
    * included.
    */
   latest(tenant: string, kind: SubjectKind, from: bigint, to: bigint, limit: number): Promise<StoredEvent[]>;

@@ -1,11 +1,12 @@
-import { createHash } from "node:crypto";
-import { type DescMessage, type DescMethodUnary, type MessageShape, toBinary } from "@bufbuild/protobuf";
+import { hash } from "node:crypto";
+import type { DescMessage, DescMethodUnary, MessageShape } from "@bufbuild/protobuf";
 import { ErrorReason } from "../../gen/leadline/v1/error_pb.ts";
 import { Role } from "../../gen/leadline/v1/tenant_pb.ts";
 import type { Principal, Visibility } from "../domain/principal.ts";
 import { Refusal } from "../domain/refusal.ts";
 import type { Decide, SubjectRef } from "../domain/subject.ts";
 import type { Command, RequestIdentity } from "../journal/journal.ts";
+import { encode } from "../wire/encode.ts";
 import type { Call } from "./call.ts";
 
 /** What a service adds to a call to make it a command. */
@@ -21,7 +22,7 @@ export function commandFor<I extends DescMessage, O extends DescMessage>(
   request: MessageShape<I>,
   part: CommandPart<MessageShape<O>>,
 ): Command<O> {
-  const encoded = toBinary(method.input, request);
+  const encoded = encode(method.input, request);
   return {
     tenant: tenantOf(call),
     actor: call.principal.id,
@@ -63,5 +64,5 @@ function requestIdentity(
 }
 
 function digest(data: string | Uint8Array): Uint8Array {
-  return createHash("sha256").update(data).digest().subarray(0, 16);
+  return hash("sha256", data, "buffer").subarray(0, 16);
 }

@@ -5,6 +5,8 @@ export interface Statement {
   readonly name?: string;
   readonly text: string;
   readonly values?: readonly unknown[];
+  /** Rows as arrays of columns, in place of objects. */
+  readonly rowMode?: "array";
 }
 
 export interface ConnectionOptions {
@@ -56,6 +58,7 @@ export class Connection {
     const sent = statements.map((s) =>
       client.query<QueryResultRow>({
         ...(s.name ? { name: s.name } : {}),
+        ...(s.rowMode ? { rowMode: s.rowMode } : {}),
         text: s.text,
         values: [...(s.values ?? [])],
       }),

@@ -9,13 +9,14 @@ import {
   readFileSync,
   renameSync,
   rmSync,
+  statSync,
   symlinkSync,
   writeFileSync,
 } from "node:fs";
 import { createRequire } from "node:module";
 import { basename, dirname, join } from "node:path";
 import { text } from "node:stream/consumers";
-import type { Runner } from "./unprivileged.ts";
+import { nobody, type Runner } from "./unprivileged.ts";
 
 /** The names of folders in which a first start is still at work begin with this. */
 export const unfinishedPrefix = ".init-";
@@ -69,14 +70,26 @@ export function locateBinaries(): Binaries {
  * password, SCRAM for every connection, UTF-8, and the collation C.UTF-8 built into Postgres, so that order is the same on
  * every system. Two processes may do this at once: both end up with the same folder.
  *
- * With `durable: false` nothing is flushed to the disk (for tests). Throws an `Error` that carries initdb's last words.
+ * With `durable: false` nothing is flushed to the disk (for tests). Throws an `Error` of one line that carries initdb's last
+ * words, or says whose the folder is if it was made by another user.
  */
 export async function openHome(directory: string, binaries: Binaries, runner: Runner, durable: boolean): Promise<Home> {
   const path = join(directory, "postgres");
   if (!existsSync(path)) await create(directory, path, binaries, runner, durable);
+  refuseForeign(directory, join(path, "data"));
   const home = describe(path, binaries);
   runner.own(home.data);
   return home;
+}
+
+/** Root could take an ordinary user's database over, and that user could never start it again. */
+function refuseForeign(directory: string, data: string): void {
+  const self = process.getuid?.();
+  const { uid } = statSync(data);
+  if (self === undefined || uid === self || (self === 0 && uid === nobody)) return;
+  throw new Error(
+    `The database in ${directory} belongs to another user (${uid}): start as that user, or use another data directory.`,
+  );
 }
 
 async function create(directory: string, path: string, binaries: Binaries, runner: Runner, durable: boolean) {
@@ -140,8 +153,10 @@ function link(file: string, path: string): void {
   renameSync(temporary, path);
 }
 
-/** The last few lines that a program wrote, as one line: enough to tell why it gave up. */
+/** The last few lines that a program wrote about what is wrong, or at all, as one line: enough to tell why it gave up. */
 export function lastWords(output: string): string {
   const lines = output.split("\n").filter((line) => line.trim() !== "");
-  return lines.slice(-3).join("; ") || "it said nothing";
+  // initdb tells after the cause how it cleans up.
+  const wrong = lines.filter((line) => /\b(PANIC|FATAL|ERROR|error|DETAIL|HINT):/.test(line));
+  return (wrong.length > 0 ? wrong : lines).slice(-3).join("; ") || "it said nothing";
 }

@@ -1,4 +1,5 @@
 import { randomBytes } from "node:crypto";
+import type { EntityManager } from "@mikro-orm/postgresql";
 import { openOrm } from "./orm.ts";
 
 // One migrating process at a time; the number only has to be ours.
@@ -31,13 +32,21 @@ export async function migrate(ownerUrl: string, options: MigrateOptions = {}): P
       await em.execute("insert into deployment (name, value) values ('secret', ?) on conflict do nothing", [
         randomBytes(32),
       ]);
-      if (options.appRole) await em.execute(`grant leadline_app to ${quoteIdentifier(options.appRole)}`);
+      if (options.appRole && !(await isMember(em, options.appRole))) {
+        await em.execute(`grant leadline_app to ${quoteIdentifier(options.appRole)}`);
+      }
       await em.execute("grant select on migration to leadline_app");
       return ran;
     });
   } finally {
     await orm.close(true);
   }
+}
+
+/** Who may migrate need not be allowed to grant roles, where an administrator has done it. */
+async function isMember(em: EntityManager, role: string): Promise<boolean> {
+  const text = "select from pg_roles where rolname = ? and pg_has_role(oid, 'leadline_app', 'member')";
+  return (await em.execute<unknown[]>(text, [role])).length > 0;
 }
 
 function quoteIdentifier(name: string): string {

@@ -4,7 +4,7 @@ import { chmodSync, lchownSync, lstatSync, readdirSync, statSync } from "node:fs
 import { dirname, join } from "node:path";
 
 /** The user and group that own nothing. Postgres looks its user up, so an arbitrary free number would not do. */
-const nobody = 65534;
+export const nobody = 65534;
 
 /** How programs that refuse root are started here. */
 export interface Runner {

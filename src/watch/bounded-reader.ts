@@ -2,7 +2,7 @@ import type { JournalReader } from "../journal/journal.ts";
 import type { Clock } from "./clock.ts";
 
 /** The part of the journal that watches read. */
-export type WatchReader = Pick<JournalReader, "heads" | "events" | "latest" | "rows">;
+export type WatchReader = Pick<JournalReader, "heads" | "events" | "stretch" | "latest" | "rows">;
 
 /**
  * A reader whose reads end in a bounded time: a read that has not answered by then fails, and its answer is dropped. A
@@ -18,6 +18,8 @@ export function boundReader(reader: WatchReader, clock: Clock, timeoutMs: number
   return {
     heads: (tenants) => within(reader.heads(tenants)),
     events: (tenant, from, limit, maxBytes) => within(reader.events(tenant, from, limit, maxBytes)),
+    stretch: (tenant, kind, after, upTo, limit, maxBytes) =>
+      within(reader.stretch(tenant, kind, after, upTo, limit, maxBytes)),
     latest: (tenant, kind, from, to, limit) => within(reader.latest(tenant, kind, from, to, limit)),
     rows: (query) => within(reader.rows(query)),
   };

@@ -1,7 +1,10 @@
 import { ResetReason } from "../../gen/leadline/v1/watch_pb.ts";
 import type { Place, StoredEvent } from "../domain/stored-event.ts";
+import type { Stretch } from "../journal/journal.ts";
 import type { WatchReader } from "./bounded-reader.ts";
+import type { Cohort } from "./cohort.ts";
 import { deliveryOf } from "./delivery.ts";
+import { WallBreach } from "./encoder.ts";
 import { readFollowing } from "./page.ts";
 import type { Permits } from "./permits.ts";
 import { Slot } from "./slot.ts";
@@ -24,9 +27,16 @@ export interface CatchUpHome extends Home {
   reset(watcher: Watcher, reason: ResetReason): void;
 }
 
-interface Page {
+const FIRST_GUESS_BYTES = 400;
+/** The part by which an estimate lies above what was seen. */
+const SPARE = 1.05;
+/** How fast an estimate comes down. */
+const SLOWLY = 0.8;
+
+/** A read that several watchers wait for. */
+interface Page<T> {
   readonly readers: Set<Watcher>;
-  readonly slots: Promise<Slot[] | undefined>;
+  readonly read: Promise<T | undefined>;
 }
 
 /**
@@ -41,7 +51,10 @@ export class CatchUp {
   readonly #tail: Tail;
   readonly #reader: WatchReader;
   readonly #permits: Permits;
-  readonly #pages = new Map<string, Page>();
+  readonly #pages = new Map<string, Page<Slot[]>>();
+  /** About how many stored bytes an event takes. */
+  #eventBytes = FIRST_GUESS_BYTES;
+  readonly #stretches = new Map<string, Page<Stretch | "none">>();
 
   constructor(home: CatchUpHome, tail: Tail, reader: WatchReader, permits: Permits) {
     this.#home = home;
@@ -60,7 +73,7 @@ export class CatchUp {
       return;
     }
     if (known) watcher.verified = true;
-    if (!watcher.verified) this.#readPage(watcher, place);
+    if (!watcher.verified) this.#readOn(watcher, place);
     else if (watcher.sweeping) this.#sweep(watcher, place);
     else if (place.revision === this.#tail.live.revision) this.#join(watcher);
     else this.#bringOn(watcher, place);
@@ -77,6 +90,11 @@ export class CatchUp {
     const last = slots?.at(-1);
     if (slots && last) this.#deliver(watcher, slots, last.place);
     else if (watcher.cohort.mode === "LATEST") this.#sweep(watcher, place);
+    else this.#readOn(watcher, place);
+  }
+
+  #readOn(watcher: Watcher, place: Place): void {
+    if (takesEverything(watcher.cohort) && place.revision < this.#tail.live.revision) this.#readStretch(watcher, place);
     else this.#readPage(watcher, place);
   }
 
@@ -90,29 +108,69 @@ export class CatchUp {
     this.#home.wake(watcher);
   }
 
-  #readPage(watcher: Watcher, place: Place): void {
-    this.#await(watcher, this.#pageFor(watcher, place.revision).slots, (slots) =>
-      this.#turnPage(watcher, place, slots),
-    );
+  /** Brings on who gets every event as it is stored: the database lays a page end to end, and nothing is looked into. */
+  #readStretch(watcher: Watcher, place: Place): void {
+    const { tenant, live } = this.#tail;
+    const { kind } = watcher.cohort;
+    const { pageEvents, messageBytes } = this.#home.options;
+    const limit = Math.max(1, Math.min(pageEvents, Math.floor(messageBytes / this.#eventBytes)));
+    const page = this.#pageFor(this.#stretches, `${place.revision} ${kind}`, watcher, async () => {
+      this.#home.counts.catchUpReads += 1;
+      const { revision } = place;
+      return (await this.#reader.stretch(tenant, kind, revision, live.revision, limit, messageBytes)) ?? "none";
+    });
+    this.#await(watcher, page, (stretch) => {
+      this.#estimate(stretch);
+      // What does not fit is looked at event by event.
+      if (stretch === "none" || !follows(place, stretch)) this.#readPage(watcher, place);
+      else this.#copy(watcher, stretch);
+    });
   }
 
-  #pageFor(watcher: Watcher, revision: bigint): Page {
+  /** Learns how large events are, so that pages are nearly full and seldom too large. */
+  #estimate(stretch: Stretch | "none"): void {
+    if (stretch === "none") this.#eventBytes = Math.min(this.#eventBytes * 2, this.#home.options.messageBytes);
+    else if (stretch.events > 0) {
+      const average = (stretch.payloads.length / stretch.events) * SPARE;
+      this.#eventBytes = Math.max(1, average, this.#eventBytes * SLOWLY);
+    }
+  }
+
+  #copy(watcher: Watcher, { events, payloads, last }: Stretch): void {
+    const { cohort } = watcher;
+    if (cohort.tenant !== this.#tail.tenant) {
+      throw new WallBreach(`events of "${this.#tail.tenant}" were about to go to "${cohort.tenant}"`);
+    }
+    watcher.verified = true;
+    watcher.deliver({ cohort, runs: events === 0 ? [] : [{ message: payloads, at: last, events }], upTo: last });
+    this.#home.wake(watcher);
+  }
+
+  #readPage(watcher: Watcher, place: Place): void {
     // In mode LATEST only the place itself is of interest.
     const { mode } = watcher.cohort;
-    const key = `${revision} ${mode}`;
-    const known = this.#pages.get(key);
-    known?.readers.add(watcher);
-    if (known) return known;
-    const readers = new Set([watcher]);
-    const slots = this.#permits.use(
-      () => [...readers].some((reader) => reader.state === "behind"),
-      () => (mode === "ALL" ? this.#readAfter(revision) : this.#readAt(revision)),
+    const page = this.#pageFor(this.#pages, `${place.revision} ${mode}`, watcher, () =>
+      mode === "ALL" ? this.#readAfter(place.revision) : this.#readAt(place.revision),
     );
-    const forget = () => void this.#pages.delete(key);
-    slots.then(forget, forget);
-    const page = { readers, slots };
-    this.#pages.set(key, page);
-    return page;
+    this.#await(watcher, page, (slots) => this.#turnPage(watcher, place, slots));
+  }
+
+  /** Reads a page, or joins those for whom it is being read. */
+  #pageFor<T>(
+    pages: Map<string, Page<T>>,
+    key: string,
+    watcher: Watcher,
+    task: () => Promise<T>,
+  ): Promise<T | undefined> {
+    const known = pages.get(key);
+    known?.readers.add(watcher);
+    if (known) return known.read;
+    const readers = new Set([watcher]);
+    const read = this.#permits.use(() => [...readers].some((reader) => reader.state === "behind"), task);
+    const forget = () => void pages.delete(key);
+    read.then(forget, forget);
+    pages.set(key, { readers, read });
+    return read;
   }
 
   async #readAfter(revision: bigint): Promise<Slot[]> {
@@ -206,6 +264,18 @@ export class CatchUp {
 
 /** Journals do not come as far. */
 const MAX_REVISION = 2n ** 63n - 1n;
+
+/** Whether every event of its kind goes to it as it is stored. */
+function takesEverything({ codec, mode, visibility, filter }: Cohort): boolean {
+  const isWhole = filter.ids === undefined && !filter.needsFacets;
+  return codec === "proto" && mode === "ALL" && visibility.class === "staff" && isWhole;
+}
+
+/** Whether a stretch continues from a place without a hole. */
+function follows(place: Place, { predecessor, last, all }: Stretch): boolean {
+  const isDense = last.revision - place.revision === BigInt(all);
+  return isDense && (place.revision === 0n || predecessor === place.eventId);
+}
 
 /** Why a watch cannot go on with a page that was read from its place on, that event included. */
 function faultOf(place: Place, page: readonly Slot[]): ResetReason | undefined {

@@ -9,6 +9,9 @@ import type { WatcherIndex } from "./watcher-index.ts";
 /** Event checks that one fan-out may take to plan, in times of a turn's work. */
 const PLAN_TURNS = 8;
 
+/** To look at the clock costs as much as a tenth of a write. */
+const WRITES_BETWEEN_LOOKS = 32;
+
 /**
  * Brings live watchers over the next events. All that a fan-out will write is planned at once; then each concerned watcher
  * is owed its delivery, and is served when its turn comes. From the plan on, live watchers stand behind the events planned:
@@ -57,16 +60,25 @@ export class FanOut {
     return { planned, failed };
   }
 
-  /** Serves watchers until the budget is spent. */
+  /** Serves watchers until the budget is spent, which is looked at once in some writes. */
   serve(budget: Budget): void {
     while (this.busy && !budget.spent) {
+      budget.spend(this.#serveSome(Math.min(budget.left, WRITES_BETWEEN_LOOKS), budget.nowMs));
+    }
+    if (!this.busy) this.#queue = [];
+  }
+
+  /** Writes about so many messages; answers how many. */
+  #serveSome(writes: number, nowMs: number): number {
+    let work = 0;
+    while (work < writes && this.busy) {
       const watcher = this.#queue[this.#next];
       this.#next += 1;
       if (!watcher?.owed) continue; // settled, or gone
-      budget.spend(watcher.owed.runs.length);
-      watcher.deliver(watcher.owed);
+      work += watcher.owed.runs.length;
+      watcher.deliver(watcher.owed, nowMs);
     }
-    if (!this.busy) this.#queue = [];
+    return work;
   }
 
   /** Forgets what is planned. */

@@ -11,11 +11,23 @@ export class Budget {
   readonly #clock: Clock;
   readonly #untilMs: number;
   #left: number;
+  #nowMs: number;
 
   constructor(clock: Clock, work: number, untilMs: number) {
     this.#clock = clock;
     this.#left = work;
     this.#untilMs = untilMs;
+    this.#nowMs = clock.elapsedMs();
+  }
+
+  /** Work that may still be done, time permitting. */
+  get left(): number {
+    return this.#left;
+  }
+
+  /** The time when `spent` was last asked. */
+  get nowMs(): number {
+    return this.#nowMs;
   }
 
   spend(work: number): void {
@@ -23,7 +35,9 @@ export class Budget {
   }
 
   get spent(): boolean {
-    return this.#left <= 0 || this.#clock.elapsedMs() >= this.#untilMs;
+    if (this.#left <= 0) return true;
+    this.#nowMs = this.#clock.elapsedMs();
+    return this.#nowMs >= this.#untilMs;
   }
 }
 

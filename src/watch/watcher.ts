@@ -48,6 +48,9 @@ const PLANNED: ReadonlySet<EndReason> = new Set([
   EndReason.DEADLINE,
 ]);
 
+/** The usual start, the same for all. */
+const NOW: WatchSpec["start"] = { from: "now" };
+
 /** Blocked streams are looked at this many times before they count as slow. */
 const SLOW_CHECKS = 6;
 
@@ -83,6 +86,7 @@ export class Watcher implements Subscription, Timed {
 
   readonly #home: Home;
   readonly #sink: Sink;
+  // Times in whole milliseconds: the runtime keeps them in place, and gives a fraction an object of its own.
   readonly #endsAtMs: number;
   readonly #expiresAtMs: number | undefined;
   readonly #deadlineMs: number | undefined;
@@ -98,14 +102,14 @@ export class Watcher implements Subscription, Timed {
     this.#sink = sink;
     this.cohort = cohort;
     this.credential = spec.credential;
-    this.start = spec.start;
+    this.start = spec.start.from === "now" ? NOW : spec.start;
     this.place = place;
     this.#expiresAtMs = spec.expiresAtMs;
     this.#deadlineMs = deadlineMs;
-    this.#endsAtMs = clock.elapsedMs() + options.maxAgeMs * (0.5 + clock.random() / 2);
+    this.#endsAtMs = Math.floor(clock.elapsedMs() + options.maxAgeMs * (0.5 + clock.random() / 2));
     // Noticed up to a tick late, and still not later than `started` announces.
-    this.#heartbeatMs = options.heartbeatMs * (0.75 + clock.random() / 2) - options.tickMs;
-    this.#writtenAtMs = clock.elapsedMs();
+    this.#heartbeatMs = Math.floor(options.heartbeatMs * (0.75 + clock.random() / 2) - options.tickMs);
+    this.#writtenAtMs = Math.floor(clock.elapsedMs());
   }
 
   /** Everything that matches up to here has been written; undefined while nothing can be promised. */
@@ -129,17 +133,20 @@ export class Watcher implements Subscription, Timed {
     this.#leave();
   }
 
-  /** Writes a delivery as far as the stream takes it. A live watcher that is stopped by its stream is behind from then on. */
-  deliver(delivery: Delivery): void {
+  /**
+   * Writes a delivery as far as the stream takes it. A live watcher that is stopped by its stream is behind from then on.
+   * `nowMs`: what the clock said a moment ago, if somebody has asked.
+   */
+  deliver(delivery: Delivery, nowMs = this.#home.clock.elapsedMs()): void {
     this.owed = undefined;
     if (delivery.cohort !== this.cohort) throw new WallBreach(`a delivery for ${delivery.cohort.key} went elsewhere`);
     const { runs, upTo } = delivery;
-    for (const [i, run] of runs.entries()) {
-      this.#write(run.message);
+    for (const run of runs) {
+      this.#write(run.message, nowMs);
       this.#home.counts.events += run.events;
       if (this.isOver()) return;
       if (!this.blocked) continue;
-      this.fallBehind(i === runs.length - 1 ? upTo : run.at);
+      this.fallBehind(run === runs.at(-1) ? upTo : run.at);
       return;
     }
     if (this.state === "behind") this.place = upTo;
@@ -251,9 +258,9 @@ export class Watcher implements Subscription, Timed {
     if (this.owed && this.state === "live") this.deliver(this.owed);
   }
 
-  #write(message: Uint8Array): void {
+  #write(message: Uint8Array, nowMs = this.#home.clock.elapsedMs()): void {
     if (this.state === "over") return;
-    this.#writtenAtMs = this.#home.clock.elapsedMs();
+    this.#writtenAtMs = Math.floor(nowMs);
     this.#home.counts.messages += 1;
     if (this.#take(message) || this.blocked) return;
     this.blocked = true;

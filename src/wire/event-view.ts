@@ -1,5 +1,4 @@
 import { create, fromBinary, toBinary, toJsonString } from "@bufbuild/protobuf";
-import { BinaryWriter, WireType } from "@bufbuild/protobuf/wire";
 import {
   type Booking,
   type BookingDetails,
@@ -14,8 +13,10 @@ import {
   FacetsSchema,
 } from "../../gen/leadline/v1/event_pb.ts";
 import { type ListOrderEventsResponse, ListOrderEventsResponseSchema } from "../../gen/leadline/v1/order_service_pb.ts";
+import type { Milestone, RecordedReport } from "../../gen/leadline/v1/report_pb.ts";
 import type { Visibility } from "../domain/principal.ts";
 import { SubjectKind } from "../domain/subject.ts";
+import { fieldsOf, lengthTag, writerOf, written } from "./encode.ts";
 import type { Positions } from "./position.ts";
 
 /*
@@ -31,14 +32,16 @@ const AFTER_BOOKING_FIELD = 61;
 /** The stored encoding of one event. `summary` is the encoding of the subject after it, which goes in as it is. */
 export function storedEncoding(event: Event, kind: SubjectKind, summary: Uint8Array): Uint8Array {
   const after = kind === SubjectKind.ORDER ? AFTER_ORDER_FIELD : AFTER_BOOKING_FIELD;
-  return new BinaryWriter()
-    .tag(EVENTS_FIELD, WireType.LengthDelimited)
-    .fork()
-    .raw(toBinary(EventSchema, event))
-    .tag(after, WireType.LengthDelimited)
-    .bytes(summary)
-    .join()
-    .finish();
+  const payload = written((out) => {
+    out.varint(lengthTag(EVENTS_FIELD));
+    const start = out.open();
+    writerOf(EventSchema).write(out, fieldsOf(event));
+    out.varint(lengthTag(after));
+    out.varint(summary.length);
+    out.raw(summary);
+    out.close(start);
+  });
+  return payload.finish(); // rings keep it
 }
 
 /** Reads stored events laid end to end. */
@@ -67,7 +70,7 @@ export function viewFor(event: Event, tenant: string, visibility: Visibility, po
     revision: 0n,
     position: positions.encode(tenant, place, visibility),
     actor: "",
-    change: carrierChange(event),
+    change: carrierChange(event.change, visibility.carrier),
   });
   delete view.cause; // names a revision
   delete view.command; // counts the orders that changed with it
@@ -82,17 +85,56 @@ export function bookingView(booking: Booking, visibility: Visibility): Booking {
   return visibility.class === "carrier" ? create(BookingSchema, { ...booking, orderIds: [] }) : booking;
 }
 
-/** A booking's details without the orders it carries. */
+/** A booking's details without the orders it carries, and without the names of others' sources. */
 export function bookingDetailsView(details: BookingDetails, visibility: Visibility): BookingDetails {
-  return visibility.class === "carrier" ? create(BookingDetailsSchema, { ...details, orders: [] }) : details;
+  if (visibility.class !== "carrier") return details;
+  const { carrier } = visibility;
+  return create(BookingDetailsSchema, {
+    ...details,
+    orders: [],
+    reports: details.reports.map((one) => carrierReport(one, carrier)),
+    milestones: details.milestones.map((one) => carrierMilestone(one, carrier)),
+  });
 }
 
 function carrierFacets(facets: Facets): Facets {
   return create(FacetsSchema, { ...facets, orderIds: [] });
 }
 
-function carrierChange(event: Event): Event["change"] {
-  if (event.change.case !== "bookingContentsChanged") return event.change;
-  const units = event.change.value.units;
-  return { case: "bookingContentsChanged", value: create(BookingContentsChangedSchema, { units }) };
+function carrierChange(change: Event["change"], carrier: string): Event["change"] {
+  switch (change.case) {
+    case "bookingContentsChanged":
+      return { case: change.case, value: create(BookingContentsChangedSchema, { units: change.value.units }) };
+    case "reported": {
+      const { report } = change.value;
+      return {
+        case: change.case,
+        value: { ...change.value, ...(report && { report: carrierReport(report, carrier) }) },
+      };
+    }
+    case "reportRetracted":
+      return { case: change.case, value: ownSource(change.value, carrier) };
+    default:
+      return change;
+  }
+}
+
+function carrierReport(recorded: RecordedReport, carrier: string): RecordedReport {
+  return recorded.report ? { ...recorded, report: ownSource(recorded.report, carrier) } : recorded;
+}
+
+function carrierMilestone(milestone: Milestone, carrier: string): Milestone {
+  const { planned, estimated, actual, history } = milestone;
+  return {
+    ...milestone,
+    ...(planned && { planned: ownSource(planned, carrier) }),
+    ...(estimated && { estimated: ownSource(estimated, carrier) }),
+    ...(actual && { actual: ownSource(actual, carrier) }),
+    history: history.map((time) => ownSource(time, carrier)),
+  };
+}
+
+/** Who else reported is the shipper's own affair: a source can be the name of one of its keys. */
+function ownSource<T extends { readonly source: string }>(said: T, carrier: string): T {
+  return said.source === carrier ? said : { ...said, source: "" };
 }

@@ -1,7 +1,9 @@
-import { fromBinary, toBinary } from "@bufbuild/protobuf";
+import { fromBinary } from "@bufbuild/protobuf";
 import { BookingDetailsSchema, BookingSchema } from "../../gen/leadline/v1/booking_pb.ts";
 import { OrderDetailsSchema, OrderSchema } from "../../gen/leadline/v1/order_pb.ts";
 import { type Subject, SubjectKind } from "../domain/subject.ts";
+import { encode } from "./encode.ts";
+import { encodeChanged } from "./encode-changed.ts";
 
 /** A subject's two stored encodings: the compact form, and the details. */
 export interface SubjectBytes {
@@ -9,20 +11,32 @@ export interface SubjectBytes {
   readonly details: Uint8Array;
 }
 
-/** @param summary the compact form's encoding, where the caller has it already */
-export function encodeSubject(subject: Subject, summary = encodeSummary(subject)): SubjectBytes {
-  const details =
-    subject.kind === SubjectKind.ORDER
-      ? toBinary(OrderDetailsSchema, subject.details)
-      : toBinary(BookingDetailsSchema, subject.details);
-  return { summary, details };
+/** A subject and the details that it was read from. */
+export interface ReadSubject {
+  readonly subject: Subject;
+  readonly details: Uint8Array;
+}
+
+/**
+ * The details' encoding: OrderDetails or BookingDetails.
+ * @param before what the subject was made from: what both share is copied from its bytes
+ */
+export function encodeDetails(subject: Subject, before?: ReadSubject): Uint8Array {
+  const was = before?.subject;
+  const bytes = before?.details ?? new Uint8Array();
+  if (subject.kind === SubjectKind.ORDER) {
+    const known = was?.kind === SubjectKind.ORDER ? { message: was.details, bytes } : undefined;
+    return encodeChanged(OrderDetailsSchema, subject.details, known);
+  }
+  const known = was?.kind === SubjectKind.BOOKING ? { message: was.details, bytes } : undefined;
+  return encodeChanged(BookingDetailsSchema, subject.details, known);
 }
 
 /** The encoding of the compact form: Order or Booking. */
 export function encodeSummary(subject: Subject): Uint8Array {
   return subject.kind === SubjectKind.ORDER
-    ? toBinary(OrderSchema, subject.order)
-    : toBinary(BookingSchema, subject.booking);
+    ? encode(OrderSchema, subject.order)
+    : encode(BookingSchema, subject.booking);
 }
 
 export function decodeSubject(kind: SubjectKind, bytes: SubjectBytes): Subject {

@@ -29,12 +29,50 @@ export interface WatchTarget {
   readonly open: boolean;
 }
 
+/** The beginning of a message. Each byte is copied once, however many pieces the message comes in. */
+class Rest {
+  #bytes: Buffer;
+  #have: number;
+
+  constructor(bytes: Buffer, start: number, end: number) {
+    this.#bytes = Buffer.allocUnsafe(Math.max(ENVELOPE, end - start));
+    this.#have = bytes.copy(this.#bytes, 0, start, end);
+    this.#grow();
+  }
+
+  /** The message, once it is there. */
+  get whole(): Buffer | undefined {
+    return this.#have >= ENVELOPE && this.#have === this.#bytes.length ? this.#bytes : undefined;
+  }
+
+  /** @returns up to where the bytes belonged to the message */
+  fill(bytes: Buffer, start: number, end: number): number {
+    let at = start;
+    while (at < end && !this.whole) {
+      const to = Math.min(end, at + this.#bytes.length - this.#have);
+      this.#have += bytes.copy(this.#bytes, this.#have, at, to);
+      at = to;
+      this.#grow();
+    }
+    return at;
+  }
+
+  #grow(): void {
+    if (this.#have < ENVELOPE) return;
+    const size = ENVELOPE + this.#bytes.readUInt32BE(1);
+    if (size <= this.#bytes.length) return;
+    const bytes = Buffer.allocUnsafe(size);
+    this.#bytes.copy(bytes, 0, 0, this.#have);
+    this.#bytes = bytes;
+  }
+}
+
 /** Many watches on one connection. It counts events by the frames of the messages' fields and decodes nothing. */
 export class WatchConnection implements FrameReader {
   readonly #counts: WatchCounts;
   readonly #tag: number;
   readonly #target: WatchTarget;
-  readonly #watchers = new Map<number, { started: boolean; rest: Buffer | undefined }>();
+  readonly #watchers = new Map<number, { started: boolean; rest: Rest | undefined }>();
   #connection: FrameConnection | undefined;
 
   private constructor(target: WatchTarget, counts: WatchCounts) {
@@ -71,10 +109,16 @@ export class WatchConnection implements FrameReader {
   data(stream: number, bytes: Buffer, start: number, end: number, last: boolean): void {
     const watcher = this.#watchers.get(stream);
     if (!watcher) return;
+    let at = start;
     if (watcher.rest) {
-      const whole = Buffer.concat([watcher.rest, bytes.subarray(start, end)]);
-      watcher.rest = this.#messages(watcher, whole, 0, whole.length);
-    } else watcher.rest = this.#messages(watcher, bytes, start, end);
+      at = watcher.rest.fill(bytes, start, end);
+      const { whole } = watcher.rest;
+      if (whole) {
+        watcher.rest = undefined;
+        this.#messages(watcher, whole, 0, whole.length);
+      }
+    }
+    if (!watcher.rest) watcher.rest = this.#messages(watcher, bytes, at, end);
     if (last) this.reset(stream);
   }
 
@@ -106,7 +150,7 @@ export class WatchConnection implements FrameReader {
       if (bytes[at] === 0) this.#fields(bytes, at + ENVELOPE, next);
       at = next;
     }
-    return at < end ? Buffer.from(bytes.subarray(at, end)) : undefined;
+    return at < end ? new Rest(bytes, at, end) : undefined;
   }
 
   /** Walks a message's fields, all of which are numbers or have a length. */

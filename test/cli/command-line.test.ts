@@ -37,6 +37,7 @@ describe("wrong use", () => {
     [["report", "--order", "po-7", "--status", "READY", "--at", "yesterday"], '"yesterday" is no time'],
     [["report", "--order", "po-7", "--status", "READY", "--line", "ten"], '--line "ten" is no line and quantity'],
     [["report", "--order", "po-7", "--status", "READY", "--leg", "101"], "a whole number from 1 to 100"],
+    [["watch", "orders", "--space", "FULL"], "--space is a filter of bookings"],
     [["import"], "give files, --work-list or --retry"],
     [["import", "/nonexistent/events.json"], "cannot read /nonexistent/events.json"],
     [["keys", "create", "--name", "x", "--role", "king"], "It must be one of OWNER"],
@@ -49,6 +50,11 @@ describe("wrong use", () => {
     expect(first).toMatch(/^leadline: .* \([A-Z_]+\)$/);
     expect(first).toContain(says);
   });
+});
+
+test("the classifier that help names as the default is one that can be given", async () => {
+  const { out } = await leadlineHere(["report", "--help"]);
+  expect(out).toMatch(/--classifier[^-]+\(default: ACTUAL\)/);
 });
 
 describe("migrate", () => {
@@ -77,6 +83,11 @@ describe("without a service", () => {
     expect(err).toMatch(
       /^leadline: cannot reach 127\.0\.0\.1:1: .* \(UNAVAILABLE\)\nhint: start it with `leadline serve`/,
     );
+  });
+
+  test.each(["", " "])("an address of %j is none", async (address) => {
+    const { err } = await leadline(["keys", "list", "--address", address], { env: { LEADLINE_ADDRESS: nowhere } });
+    expect(err).toContain("cannot reach 127.0.0.1:1");
   });
 
   test("the address may come from the environment", async () => {

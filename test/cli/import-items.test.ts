@@ -16,6 +16,7 @@ describe("the items of a file", () => {
     ["an array", '[{"eventID":"a"},{"eventID":"b"}]', ['{"eventID":"a"}', '{"eventID":"b"}']],
     ["an object with events", '{"events":[{"eventID":"a"}]}', ['{"eventID":"a"}']],
     ["a booking whose events are no array", '{"events":1}', ['{"events":1}']],
+    ["a file with a byte order mark", '\uFEFF{"eventID":"a"}', ['{"eventID":"a"}']],
     ["nothing", "[]", []],
   ])("%s", (_, content, texts) => {
     const items = itemsOf(fileWith(content));
@@ -28,6 +29,11 @@ describe("the items of a file", () => {
     const items = itemsOf(fileWith(JSON.stringify([{ remark: "x".repeat(262_144) }, { eventID: "b" }])));
     expect(items.map(({ refused }) => refused?.reason)).toEqual(["MESSAGE_TOO_LARGE", undefined]);
   });
+});
+
+test("what is nested too deep is refused by itself", () => {
+  const items = itemsOf(fileWith(`[{"a":${"[".repeat(50_000)}${"]".repeat(50_000)}},{"eventID":"b"}]`));
+  expect(items.map(({ refused }) => refused?.message)).toEqual(["is nested too deep", undefined]);
 });
 
 describe("chunks", () => {

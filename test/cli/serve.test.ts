@@ -1,11 +1,12 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { text } from "node:stream/consumers";
 import { afterEach, expect, test } from "vitest";
+import { isAlive } from "../../src/store/embedded-process.ts";
 import { end } from "../support/process.ts";
 
 const root = join(import.meta.dirname, "../..");
@@ -43,6 +44,13 @@ async function ended({ child, errors }: Serving): Promise<{ code: number | null;
   return { code: child.exitCode, lines: (await errors).trimEnd().split("\n") };
 }
 
+/** Resolves once the file is there and has a line. */
+async function appears(path: string): Promise<void> {
+  await expect
+    .poll(() => existsSync(path) && readFileSync(path, "utf8").includes("\n"), { interval: 2, timeout: 30_000 })
+    .toBe(true);
+}
+
 function folder(): string {
   const made = mkdtempSync(join(tmpdir(), "leadline-serve-"));
   cleanups.push(() => rmSync(made, { recursive: true, force: true }));
@@ -62,6 +70,42 @@ test("it says in one JSON line where it serves and with which keys, and SIGTERM 
   });
   serving.child.kill("SIGTERM");
   expect(await ended(serving)).toEqual({ code: 0, lines: [""] });
+});
+
+test("SIGTERM to npm start ends the service with it", async () => {
+  const env = { PATH: process.env.PATH, LEADLINE_GRPC_PORT: "0", LEADLINE_HTTP_PORT: "0", LEADLINE_DATA_DIR: folder() };
+  const stdio: ["ignore", "pipe", "pipe"] = ["ignore", "pipe", "pipe"];
+  const child = spawn("npm", ["start", "--silent", "--", "--json"], { cwd: root, env, stdio });
+  cleanups.push(() => end(child, "SIGKILL"));
+  const starting: Serving = { child, errors: text(child.stderr) };
+  expect(JSON.parse(await firstLine(child))).toMatchObject({ ready: true });
+  child.kill("SIGTERM");
+  // Standard error ends when the service does, which holds it open as long as npm.
+  expect(await ended(starting)).toMatchObject({
+    code: 0,
+    lines: [expect.stringContaining("serving"), expect.stringContaining("draining")],
+  });
+});
+
+test("a Ctrl-C that comes twice, from the terminal and from npm, is one", async () => {
+  const serving = serve({ LEADLINE_DATA_DIR: folder() }, "--json");
+  await firstLine(serving.child);
+  serving.child.stderr?.on("data", (words: Buffer) => {
+    if (words.includes("draining")) serving.child.kill("SIGINT");
+  });
+  serving.child.kill("SIGINT");
+  expect(await ended(serving)).toMatchObject({ code: 0 });
+});
+
+test("a signal during the start stops what it has started", async () => {
+  const dataDir = folder();
+  const serving = serve({ LEADLINE_DATA_DIR: dataDir, LEADLINE_LOG_LEVEL: "silent" });
+  const lockFile = join(dataDir, "postgres/data/postmaster.pid");
+  await appears(lockFile);
+  const pid = Number(readFileSync(lockFile, "utf8").split("\n")[0]);
+  serving.child.kill("SIGTERM");
+  expect(await ended(serving)).toMatchObject({ code: 0 });
+  expect(isAlive(pid)).toBe(false);
 });
 
 test("a second start on the same folder is one line and 69; the first one goes on", async () => {
@@ -88,9 +132,12 @@ test("a start after a kill adopts the database that was left, without a warning"
 });
 
 test("wrong settings are all told, each in a line, with 78", async () => {
-  const { code, lines } = await ended(serve({ LEADLINE_GRPC_PORT: "99999", DATABASE_URL: "db" }));
+  const { code, lines } = await ended(
+    serve({ LEADLINE_GRPC_PORT: "99999", DATABASE_URL: "db", LEADLINE_DATADIR: "x" }),
+  );
   expect(code).toBe(78);
   expect(lines).toEqual([
+    "leadline: LEADLINE_DATADIR is no setting of ours and does nothing; did you mean LEADLINE_DATA_DIR?",
     expect.stringMatching(/^leadline: DATABASE_URL is "\(not a URL\)": it must be a URL such as/),
     expect.stringMatching(/^leadline: LEADLINE_GRPC_PORT is "99999": it must be a whole number from 0 to 65535$/),
   ]);

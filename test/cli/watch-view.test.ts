@@ -69,6 +69,18 @@ describe("the live view", () => {
     expect(lines[1]).toMatch(/^po-2 /);
   });
 
+  test("puts what was there already in the order of its changes, and leaves out the oldest", () => {
+    const view = new WatchView("orders", "here:1", 0);
+    for (const minute of ["30", "50", "10", "40"]) {
+      const updatedAt = timestampFromMs(Date.parse(`2026-11-22T10:${minute}:00Z`));
+      view.take({ type: "snapshot", order: { ...order(`po-${minute}`), updatedAt } }, undefined);
+    }
+    view.take({ type: "synced", position: "9-x" }, "9-x");
+    expect(rendered(view, 0, 160, 8).slice(4)).toEqual(
+      ["50", "40", "30"].map((n) => expect.stringMatching(`^po-${n} `)),
+    );
+  });
+
   test("tells the state of the connection, with position and the age of the last comparison", () => {
     const view = new WatchView("orders", "here:1", 0);
     expect(rendered(view)[0]).toBe("○ connecting to here:1");

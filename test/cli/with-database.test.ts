@@ -39,6 +39,28 @@ describe("migrate", () => {
     }
   });
 
+  test("by an owner that may not create roles needs them made before, and says so", async () => {
+    const name = `test_${randomBytes(6).toString("hex")}`;
+    const owner = { user: `${name}_owner`, password: "own" };
+    const app = { user: `${name}_app`, password: "app" };
+    await asSuperuser(`create role ${owner.user} login password 'own'; create role ${app.user} login password 'app'`);
+    await asSuperuser(`create database ${name} owner ${owner.user}`);
+    const env = {
+      DATABASE_URL: databaseUrl(inject("postgresUrl"), name, app),
+      DATABASE_ADMIN_URL: databaseUrl(inject("postgresUrl"), name, owner),
+    };
+    try {
+      const refused = await leadlineHere(["migrate"], env);
+      expect(refused.exit).toBe(1);
+      expect(refused.err).toMatch(/\(MIGRATION_FAILED\)\nhint: .*grant leadline_app to the role of DATABASE_URL/);
+      await asSuperuser(`grant leadline_app to ${app.user}`);
+      expect(await leadlineHere(["migrate"], env)).toMatchObject({ exit: 0, err: "" });
+    } finally {
+      await asSuperuser(`drop database ${name} with (force)`);
+      await asSuperuser(`drop role ${owner.user}; drop role ${app.user}`);
+    }
+  });
+
   test("by a role that may not is refused with what to do", async () => {
     await using database = await createTestDatabase();
     await database.sql("delete from migration");

@@ -67,6 +67,12 @@ describe("report", () => {
     expect(err).toBe('leadline: order "nope" is unknown (ORDER_UNKNOWN)\n');
   });
 
+  test("with a field that is refused is one line, which names the field", async () => {
+    const { exit, err } = await leadlineHere(["report", "--order", "../x", "--status", "READY"], env);
+    expect(exit).toBe(1);
+    expect(err).toMatch(/^leadline: order_id: .* \(FIELD_INVALID\)\n$/);
+  });
+
   test("with a key that is none says how to give one", async () => {
     const { exit, err } = await leadlineHere(
       ["report", "--order", "po-1", "--status", "READY", "--key", "lead_x"],
@@ -153,7 +159,7 @@ describe("watch", () => {
 
   test("writes one line for each change where there is no terminal", async () => {
     await createOrder("po-20");
-    const watching = new Watching(["watch", "--id", "po-20"], env);
+    const watching = new Watching(["watch", "--order", "po-20"], env);
     await watching.seen("-- all that is there");
     await leadlineHere(["report", "--order", "po-20", "--status", "READY", "--place", "NLRTM"], env);
     await watching.seen("actual READY at NLRTM");

@@ -170,6 +170,8 @@ test.each([
   const response = await post(world, path, "{}", { "content-type": type });
   expect(response.status).toBe(415);
   expect(response.headers.get("accept-post")).toContain("application/grpc-web+proto");
+  const wanted = path === WATCH_ORDERS ? "application/connect+json" : "application/json";
+  expect(await response.text()).toContain(`send content-type: ${wanted} `);
 });
 
 test.each([

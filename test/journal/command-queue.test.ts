@@ -46,7 +46,9 @@ test("what is put back for its lock comes before its tenant's later commands, an
 test("commands wait up to a number of bytes; a larger one waits alone", () => {
   const queue = new CommandQueue({ maxQueuedBytes: 100 });
   queue.push(pending("a", "large", 500));
-  expect(() => queue.push(pending("b", "small", 1))).toThrow(expect.objectContaining({ reason: ErrorReason.OVERLOADED }));
+  expect(() => queue.push(pending("b", "small", 1))).toThrow(
+    expect.objectContaining({ reason: ErrorReason.OVERLOADED }),
+  );
   const taken = queue.take(10);
   queue.push(pending("b", "small", 90));
   expect(() => queue.push(pending("b", "more", 11))).toThrow("too many changes");

@@ -80,6 +80,22 @@ export function groupCommitSuite(superuserUrl: () => string): void {
       expect(await journalFaults(database)).toEqual([]);
     });
 
+    it("refuses what would make a subject too large, and takes what is small all the same", async () => {
+      const bounded = new PostgresJournal({
+        connection: { url: database.appUrl },
+        maxSubjectBytes: 10_000,
+        onCommit: () => undefined,
+      });
+      const large = (sourceId: string) => ({ ...ask({ tenant: "a", order: "large", sourceId }), bytes: 6_000 });
+      await bounded.submit(ask({ tenant: "a", order: "large" }));
+      await bounded.submit(large("l1"));
+      const together = await Promise.allSettled([bounded.submit(large("l2")), bounded.submit(large("l3"))]);
+      expect(together.map(({ status }) => status)).toEqual(["fulfilled", "rejected"]);
+      expect(together[1]).toMatchObject({ reason: { reason: ErrorReason.SUBJECT_FULL, metadata: { bound: "bytes" } } });
+      expect((await bounded.submit(ask({ tenant: "a", order: "large", sourceId: "small" }))).version).toBe(4n);
+      await bounded.close();
+    });
+
     it("loads what its commands turn out to need, however many of them ask for more", async () => {
       const ids = Array.from({ length: 30 }, (_, i) => `needed-${i}`);
       await Promise.all(ids.map((order) => journal.submit(ask({ tenant: "a", order }))));
@@ -107,7 +123,9 @@ export function groupCommitSuite(superuserUrl: () => string): void {
       let stop = false;
       const others = ["a", "b"].map(async (tenant) => {
         for (let i = 0; !stop; i += 1) {
-          await Promise.all([0, 1, 2].map((n) => journal.submit(ask({ tenant, order: "busy", sourceId: `${n}/${i}` }))));
+          await Promise.all(
+            [0, 1, 2].map((n) => journal.submit(ask({ tenant, order: "busy", sourceId: `${n}/${i}` }))),
+          );
         }
       });
       await expect(journal.submit(poisonous({ tenant: "c", order: "q" }))).rejects.toThrow("0x00");

@@ -5,9 +5,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { Client } from "pg";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { type EmbeddedOptions, type EmbeddedPostgres, startEmbedded } from "../../src/store/embedded.ts";
-import { locateBinaries, openHome } from "../../src/store/embedded-files.ts";
+import { lastWords, locateBinaries, openHome } from "../../src/store/embedded-files.ts";
 import { isAlive, shutDown } from "../../src/store/embedded-process.ts";
 import { chooseRunner } from "../../src/store/unprivileged.ts";
 
@@ -140,6 +140,17 @@ describe("somebody else in the folder", () => {
     expect(isAlive(elsewhere.pid)).toBe(true);
   });
 
+  test("another user's database is not touched", async () => {
+    await (await start()).stop();
+    const { uid } = statSync(join(directory, "postgres/data"));
+    const getuid = vi.spyOn(process, "getuid").mockReturnValue(12_345);
+    try {
+      await expect(start()).rejects.toThrow(`belongs to another user (${uid}): start as that user`);
+    } finally {
+      getuid.mockRestore();
+    }
+  });
+
   test("of several first starts at once exactly one wins", async () => {
     const outcomes = await Promise.allSettled([1, 2, 3].map(() => start()));
     expect(outcomes.filter(({ status }) => status === "fulfilled")).toHaveLength(1);
@@ -166,6 +177,13 @@ describe("somebody else in the folder", () => {
     expect(server.adopted).toBe(false);
     expect(await ask(server.url(), "select 1")).toBe(1);
   });
+});
+
+test("the last words are those about what is wrong", () => {
+  const output =
+    "creating files ... FATAL:  could not write: No space left on device\nchild process exited\ninitdb: removing contents\n";
+  expect(lastWords(output)).toBe("creating files ... FATAL:  could not write: No space left on device");
+  expect(lastWords("one\n\ntwo\n")).toBe("one; two");
 });
 
 describe("the end", () => {

@@ -5,7 +5,7 @@ import { OrderSchema } from "../../gen/leadline/v1/order_pb.ts";
 import { facetsOfBooking, facetsOfOrder, sameFacets } from "../../src/domain/facets.ts";
 import type { Extension, Place, StoredEvent } from "../../src/domain/stored-event.ts";
 import { SubjectKind } from "../../src/domain/subject.ts";
-import type { Head, RowQuery, SubjectRow } from "../../src/journal/journal.ts";
+import type { Head, RowQuery, Stretch, SubjectRow } from "../../src/journal/journal.ts";
 import type { WatchReader } from "../../src/watch/bounded-reader.ts";
 import { decodeEvents, storedEncoding } from "../../src/wire/event-view.ts";
 import { staffPosition } from "../../src/wire/position.ts";
@@ -104,6 +104,33 @@ export class MemoryJournal implements WatchReader {
         page.push(event);
       }
       return page;
+    });
+  }
+
+  stretch(
+    tenant: string,
+    kind: SubjectKind,
+    after: bigint,
+    upTo: bigint,
+    limit: number,
+    maxBytes: number,
+  ): Promise<Stretch | undefined> {
+    return this.#read("stretch", () => {
+      const journal = this.#journal(tenant);
+      const there = journal.events.filter((event) => event.revision >= journal.floor);
+      const end = after + BigInt(limit) < upTo ? after + BigInt(limit) : upTo;
+      const page = there.filter((event) => event.revision > after && event.revision <= end);
+      if (page.reduce((bytes, event) => bytes + event.payload.length, 0) > maxBytes) return undefined;
+      const last = page.at(-1);
+      if (!last) return undefined;
+      const told = page.filter((event) => event.kind === kind);
+      return {
+        predecessor: there.find((event) => event.revision === after)?.eventId,
+        last: { revision: last.revision, eventId: last.eventId },
+        all: page.length,
+        events: told.length,
+        payloads: Buffer.concat(told.map((event) => event.payload)),
+      };
     });
   }
 

@@ -85,7 +85,7 @@ describe("a watch that resumes", () => {
     await instance.clock.settle();
     const all = Array.from({ length: 25 }, (_, i) => `o${i + 1}@${i + 1}`);
     for (const watch of watches) expect(watch.story).toEqual(["started", ...all]);
-    expect(journal.reads.filter((what) => what === "events")).toHaveLength(3);
+    expect(journal.reads.filter((what) => what === "stretch")).toHaveLength(3);
   });
 
   test("gets over events that are each larger than a page", async () => {

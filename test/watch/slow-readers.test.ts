@@ -37,7 +37,7 @@ describe("a reader that stops", () => {
     slow.read();
     await instance.clock.settle();
     expect(slow.story.slice(1)).toEqual(Array.from({ length: 20 }, (_, i) => `o${i + 1}@${i + 1}`));
-    expect(instance.journal.reads.filter((what) => what === "events").length).toBeGreaterThan(1);
+    expect(instance.journal.reads.filter((what) => what === "stretch").length).toBeGreaterThan(1);
   });
 
   test("stops between the messages of one delivery without losing or repeating any", async () => {

@@ -141,7 +141,10 @@ export class Journal0001 extends Migration {
   #protect(): void {
     this.addSql(`
       do $$ begin
-        create role leadline_app nologin nosuperuser nobypassrls;
+        -- A migrating role that may not create roles finds it made.
+        if not exists (select from pg_roles where rolname = 'leadline_app') then
+          create role leadline_app nologin nosuperuser nobypassrls;
+        end if;
       exception when duplicate_object or unique_violation then null;
       end $$`);
     this.addSql(`do $$ begin execute format('grant usage on schema %I to leadline_app', current_schema()); end $$`);
