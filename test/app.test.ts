@@ -12,7 +12,7 @@ import { InProcessBus, Wire } from "../src/bus/in-process.ts";
 import { createLeadlineClient, type LeadlineClient } from "../src/client/node.ts";
 import { readConfig } from "../src/config.ts";
 import { createTestDatabase, type TestDatabase } from "./support/database.ts";
-import { startNats } from "./support/nats.ts";
+import { useNats } from "./support/nats.ts";
 import { databaseUrl } from "./support/prepare-server.ts";
 
 const ownerKey = "the-service-owner-has-a-long-secret";
@@ -116,7 +116,7 @@ describe("two instances on one database", () => {
     return [await start(env, { bus: new InProcessBus(wire) }), await start(env, { bus: new InProcessBus(wire) })];
   }
   async function overNats(env: Record<string, string>): Promise<App[]> {
-    const nats = await startNats();
+    const nats = await useNats();
     cleanups.push(() => nats.stop());
     return [await start({ ...env, NATS_URL: nats.url }), await start({ ...env, NATS_URL: nats.url })];
   }

@@ -1,5 +1,5 @@
 import { connect } from "nats";
-import { startNats } from "../support/nats.ts";
+import { useNats } from "../support/nats.ts";
 import { type Child, startChild } from "./child.ts";
 import {
   alternate,
@@ -143,7 +143,7 @@ async function natsRound(url: string, seconds: number): Promise<number[]> {
 /** From the commit on one instance to a watcher on another, beside a watcher on the first and NATS alone. */
 export async function hop(options: BenchOptions): Promise<BenchResult> {
   await using stack = new AsyncDisposableStack();
-  const nats = await startNats();
+  const nats = await useNats();
   stack.defer(() => nats.stop());
   const service = stack.use(await startService({ instances: 2, natsUrl: nats.url, settings: SETTINGS }));
   const load = stack.use(startLoad());

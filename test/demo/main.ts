@@ -11,7 +11,7 @@ import { drawKey } from "../../src/service/api-key.ts";
 import { startEmbedded } from "../../src/store/embedded.ts";
 import { decodeEvents } from "../../src/wire/event-view.ts";
 import { type Instance, startInstance } from "../support/instance.ts";
-import { startNats } from "../support/nats.ts";
+import { useNats } from "../support/nats.ts";
 import { APP_LOGIN, databaseUrl, prepareServer, TEMPLATE } from "../support/prepare-server.ts";
 import { CARRIER, journey } from "./journey.ts";
 import { compare, type Door, expectedOf, Watcher, WISHES } from "./watchers.ts";
@@ -44,7 +44,7 @@ async function demo(): Promise<number> {
   say("starting Postgres, NATS and two instances");
   const directory = mkdtempSync(join(tmpdir(), "leadline-demo-"));
   stack.defer(() => rmSync(directory, { recursive: true, force: true }));
-  const [postgres, nats] = await Promise.all([startEmbedded({ directory, durable: false }), startNats()]);
+  const [postgres, nats] = await Promise.all([startEmbedded({ directory, durable: false }), useNats()]);
   stack.defer(() => postgres.stop());
   stack.defer(() => nats.stop());
   await prepareServer(postgres.url());

@@ -9,7 +9,7 @@ import { createLeadlineClient, type OrdersWatch } from "../../src/client/node.ts
 import { type CallerKind, callerKinds } from "../doors/callers.ts";
 import { SERVICE_OWNER, startTestApp, type TestApp, type TestTenant } from "../support/app.ts";
 import { createTestDatabase, type TestDatabase } from "../support/database.ts";
-import { startNats } from "../support/nats.ts";
+import { startNats, useNats } from "../support/nats.ts";
 import { startProxy } from "../support/proxy.ts";
 import { journalFaults } from "./journal.ts";
 import { lastPosition, Recording } from "./recording.ts";
@@ -123,7 +123,7 @@ describe("with NATS", () => {
 
   test("writes of both at a time come in one order to the watchers of both", async () => {
     await using stack = new AsyncDisposableStack();
-    const nats = await startNats();
+    const nats = await useNats();
     stack.defer(() => nats.stop());
     const pair = await startPair(stack, NATS_ALONE, nats.url);
     const { here, there, tenant } = pair;
@@ -140,7 +140,7 @@ describe("with NATS", () => {
 
   test("a revoked key ends its streams on both at once, and is good for nothing more", async () => {
     await using stack = new AsyncDisposableStack();
-    const nats = await startNats();
+    const nats = await useNats();
     stack.defer(() => nats.stop());
     const slow = { LEADLINE_KEY_SWEEP_MS: "600000", LEADLINE_KEY_CACHE_MS: "300000" };
     const pair = await startPair(stack, { ...NATS_ALONE, ...slow }, nats.url);

@@ -48,6 +48,15 @@ export async function startNats(options: { port?: number } = {}): Promise<NatsSe
   }
 }
 
+/**
+ * A NATS server for a test that does not end it: the one that `NATS_URL` names, which is left running, else one of the test's
+ * own as `startNats` starts it.
+ */
+export async function useNats(): Promise<Pick<NatsServer, "url" | "stop">> {
+  const url = process.env.NATS_URL;
+  return url ? { url, stop: async () => undefined } : await startNats();
+}
+
 /** The server writes this file once it listens. */
 function readUrl(folder: string, pid: number | undefined): string | undefined {
   const file = join(folder, `nats-server_${pid}.ports`);
@@ -67,7 +76,8 @@ async function findNats(): Promise<string> {
   try {
     return join(await unpackDebian("nats-server", ["nats-server"]), "usr/sbin/nats-server");
   } catch (error) {
-    throw new Error(`no NATS server: install nats-server or set NATS_SERVER to its path (${(error as Error).message})`);
+    const why = (error as Error).message;
+    throw new Error(`no NATS server: install nats-server, or set NATS_SERVER to its path (${why})`);
   }
 }
 

@@ -108,7 +108,7 @@ function isRetracted(metadata: JsonObject): boolean {
  */
 export function readIdentity({ metadata }: EventParts): { sourceId: string; retracted: boolean } {
   const retractedId = metadata.text("retractedEventID", { max: SOURCE_ID_MAX });
-  if (retractedId !== "") metadata.skip("eventID");
+  if (retractedId !== "") metadata.passOver("eventID");
   return {
     sourceId: retractedId || metadata.text("eventID", { max: SOURCE_ID_MAX, needed: true }),
     retracted: isRetracted(metadata),
@@ -121,7 +121,7 @@ function senderOf(root: JsonObject, metadata: JsonObject): Sender {
   const code = party.text("partyCode", PARTY_CODE) || publisher.text("carrierCode", PARTY_CODE);
   const provider = party.text("codeListProvider", CODE_LIST) || publisher.text("carrierCodeListProvider", CODE_LIST);
   const list = party.text("codeListName", CODE_LIST);
-  party.skip("partyFunction");
+  party.passOver("partyFunction");
   if (code === "") return { code: "", source: "" };
   return { code, source: provider === "" && list === "" ? code : `${code}/${provider}/${list}` };
 }
@@ -169,7 +169,7 @@ function coded(
 
 /** An IoT event says `DETC` in its classification; what was detected stands in its details. */
 function sensorCode(code: string, name: string, parts: EventParts): ReadCode | undefined {
-  parts.classification.skip("iotEventTypeCode");
+  parts.classification.passOver("iotEventTypeCode");
   if (code !== "") return { name: `${name} ${code}`, mapping: lookUp(SENSOR_CODES, code) };
   parts.iot.violation(name, "is needed");
   return undefined;

@@ -33,7 +33,7 @@ export interface JsonObject {
   objects(names: Names): JsonObject[];
   has(names: Names): boolean;
   /** The field stays unread without a note of its own; the caller has said something about it. */
-  skip(names: Names): void;
+  passOver(names: Names): void;
   violation(name: string, description: string): void;
   note(name: string, message: string): void;
 }
@@ -150,7 +150,7 @@ export function readJson(value: unknown): JsonReading {
         return values.map((one, i) => open(`${at}[${i}]`, one ?? "null"));
       },
       has: (names) => find(names).value !== undefined,
-      skip: (names) => void find(names),
+      passOver: (names) => void find(names),
       violation: (name, description) => violate(child(path, name), description),
       note: (name, message) => void noted.push({ severity: "INFO", path: child(path, name), message }),
     };

@@ -56,7 +56,7 @@ function readTemperatures(reefer: JsonObject): string {
   const probes = reefer
     .objects("temperatureProbeMeasurements")
     .map((probe) => {
-      probe.skip("USDAProbeNumber");
+      probe.passOver("USDAProbeNumber");
       return degrees(probe.number("measuredTemperatureValue"));
     })
     .filter((text) => text !== "");
