@@ -10,12 +10,13 @@ import type { UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file leadline/v1/error.proto.
  */
 export const file_leadline_v1_error: GenFile = /*@__PURE__*/
-  fileDesc("ChdsZWFkbGluZS92MS9lcnJvci5wcm90bxILbGVhZGxpbmUudjEq1woKC0Vycm9yUmVhc29uEhwKGEVSUk9SX1JFQVNPTl9VTlNQRUNJRklFRBAAEh4KGkVSUk9SX1JFQVNPTl9GSUVMRF9JTlZBTElEEAESIgoeRVJST1JfUkVBU09OX1JFUVVFU1RfSURfUkVVU0VEEAISIwofRVJST1JfUkVBU09OX1BBR0VfVE9LRU5fSU5WQUxJRBADEiEKHUVSUk9SX1JFQVNPTl9QT1NJVElPTl9JTlZBTElEEAQSIgoeRVJST1JfUkVBU09OX0NIRUNLX0RJR0lUX1dST05HEAUSIgoeRVJST1JfUkVBU09OX1RJTUVfWk9ORV9VTktOT1dOEAYSIgoeRVJST1JfUkVBU09OX01FU1NBR0VfTUFMRk9STUVEEAcSHwobRVJST1JfUkVBU09OX1NUQVRVU19VTktOT1dOEAgSHgoaRVJST1JfUkVBU09OX0NPREVfVU5NQVBQRUQQCRIjCh9FUlJPUl9SRUFTT05fQ1JFREVOVElBTF9NSVNTSU5HEBQSIwofRVJST1JfUkVBU09OX0NSRURFTlRJQUxfSU5WQUxJRBAVEiMKH0VSUk9SX1JFQVNPTl9DUkVERU5USUFMX0VYUElSRUQQFhIdChlFUlJPUl9SRUFTT05fUk9MRV9GT1JCSURTEBcSHgoaRVJST1JfUkVBU09OX09SREVSX1VOS05PV04QKBIgChxFUlJPUl9SRUFTT05fQk9PS0lOR19VTktOT1dOECkSHwobRVJST1JfUkVBU09OX1RFTkFOVF9VTktOT1dOECoSHAoYRVJST1JfUkVBU09OX0tFWV9VTktOT1dOECsSIgoeRVJST1JfUkVBU09OX1dPUktfSVRFTV9VTktOT1dOEC0SHwobRVJST1JfUkVBU09OX01FVEhPRF9VTktOT1dOECwSHQoZRVJST1JfUkVBU09OX09SREVSX0VYSVNUUxA8Eh8KG0VSUk9SX1JFQVNPTl9CT09LSU5HX0VYSVNUUxA9Eh4KGkVSUk9SX1JFQVNPTl9URU5BTlRfRVhJU1RTED4SHQoZRVJST1JfUkVBU09OX1ZFUkJfSUxMRUdBTBBQEh8KG0VSUk9SX1JFQVNPTl9BTUVORE1FTlRfT1BFThBREikKJUVSUk9SX1JFQVNPTl9CT09LSU5HX1JFRkVSRU5DRV9ORUVERUQQUhIdChlFUlJPUl9SRUFTT05fUkVQT1JUX1VORklUEFMSKAokRVJST1JfUkVBU09OX0NPTkZJUk1BVElPTl9JTkNPTVBMRVRFEFQSHgoaRVJST1JfUkVBU09OX01PREVfTUlTTUFUQ0gQVRIdChlFUlJPUl9SRUFTT05fU1VCSkVDVF9GVUxMEFYSIAocRVJST1JfUkVBU09OX01BVENIX0FNQklHVU9VUxBXEh4KGkVSUk9SX1JFQVNPTl9FVEFHX01JU01BVENIEGQSHQoZRVJST1JfUkVBU09OX1JBVEVfTElNSVRFRBB4EiIKHkVSUk9SX1JFQVNPTl9NRVNTQUdFX1RPT19MQVJHRRB5EhsKF0VSUk9SX1JFQVNPTl9PVkVSTE9BREVEEHoSJgohRVJST1JfUkVBU09OX0RBVEFCQVNFX1VOQVZBSUxBQkxFEIwBEhoKFUVSUk9SX1JFQVNPTl9EUkFJTklORxCNARIlCiBFUlJPUl9SRUFTT05fRVZFTlRfU0hBUEVfVU5LTk9XThCOARIhChxFUlJPUl9SRUFTT05fREVBRExJTkVfUEFTU0VEEI8BEhoKFUVSUk9SX1JFQVNPTl9JTlRFUk5BTBCgAWIGcHJvdG8z");
+  fileDesc("ChdsZWFkbGluZS92MS9lcnJvci5wcm90bxILbGVhZGxpbmUudjEqgQ4KC0Vycm9yUmVhc29uEhwKGEVSUk9SX1JFQVNPTl9VTlNQRUNJRklFRBAAEh4KGkVSUk9SX1JFQVNPTl9GSUVMRF9JTlZBTElEEAESIgoeRVJST1JfUkVBU09OX1JFUVVFU1RfSURfUkVVU0VEEAISIwofRVJST1JfUkVBU09OX1BBR0VfVE9LRU5fSU5WQUxJRBADEiEKHUVSUk9SX1JFQVNPTl9QT1NJVElPTl9JTlZBTElEEAQSIgoeRVJST1JfUkVBU09OX0NIRUNLX0RJR0lUX1dST05HEAUSIgoeRVJST1JfUkVBU09OX1RJTUVfWk9ORV9VTktOT1dOEAYSIgoeRVJST1JfUkVBU09OX01FU1NBR0VfTUFMRk9STUVEEAcSHwobRVJST1JfUkVBU09OX1NUQVRVU19VTktOT1dOEAgSIAocRVJST1JfUkVBU09OX0ZMT1dfVU5SRUFEQUJMRRAKEh4KGkVSUk9SX1JFQVNPTl9DT0RFX1VOTUFQUEVEEAkSIwofRVJST1JfUkVBU09OX0NSRURFTlRJQUxfTUlTU0lORxAUEiMKH0VSUk9SX1JFQVNPTl9DUkVERU5USUFMX0lOVkFMSUQQFRIjCh9FUlJPUl9SRUFTT05fQ1JFREVOVElBTF9FWFBJUkVEEBYSHQoZRVJST1JfUkVBU09OX1JPTEVfRk9SQklEUxAXEh4KGkVSUk9SX1JFQVNPTl9PUkRFUl9VTktOT1dOECgSIAocRVJST1JfUkVBU09OX0JPT0tJTkdfVU5LTk9XThApEh8KG0VSUk9SX1JFQVNPTl9URU5BTlRfVU5LTk9XThAqEhwKGEVSUk9SX1JFQVNPTl9LRVlfVU5LTk9XThArEiIKHkVSUk9SX1JFQVNPTl9XT1JLX0lURU1fVU5LTk9XThAtEh0KGUVSUk9SX1JFQVNPTl9GTE9XX1VOS05PV04QLhIfChtFUlJPUl9SRUFTT05fTUVUSE9EX1VOS05PV04QLBIdChlFUlJPUl9SRUFTT05fT1JERVJfRVhJU1RTEDwSHwobRVJST1JfUkVBU09OX0JPT0tJTkdfRVhJU1RTED0SHgoaRVJST1JfUkVBU09OX1RFTkFOVF9FWElTVFMQPhIcChhFUlJPUl9SRUFTT05fRkxPV19FWElTVFMQPxIdChlFUlJPUl9SRUFTT05fVkVSQl9JTExFR0FMEFASHwobRVJST1JfUkVBU09OX0FNRU5ETUVOVF9PUEVOEFESKQolRVJST1JfUkVBU09OX0JPT0tJTkdfUkVGRVJFTkNFX05FRURFRBBSEh0KGUVSUk9SX1JFQVNPTl9SRVBPUlRfVU5GSVQQUxIoCiRFUlJPUl9SRUFTT05fQ09ORklSTUFUSU9OX0lOQ09NUExFVEUQVBIeChpFUlJPUl9SRUFTT05fTU9ERV9NSVNNQVRDSBBVEh0KGUVSUk9SX1JFQVNPTl9TVUJKRUNUX0ZVTEwQVhIgChxFUlJPUl9SRUFTT05fTUFUQ0hfQU1CSUdVT1VTEFcSHgoaRVJST1JfUkVBU09OX1RJRVJfRVhDTFVERVMQWBIdChlFUlJPUl9SRUFTT05fRkxPV19JTlZBTElEEFkSHgoaRVJST1JfUkVBU09OX0RSQUZUX01JU1NJTkcQWhIhCh1FUlJPUl9SRUFTT05fRkxPV19VTlBVQkxJU0hFRBBbEiEKHUVSUk9SX1JFQVNPTl9URU5BTlRfU1VTUEVOREVEEFwSHgoaRVJST1JfUkVBU09OX1RFTkFOVF9DTE9TRUQQXRIfChtFUlJPUl9SRUFTT05fU1RBVFVTX1JFVElSRUQQXhIcChhFUlJPUl9SRUFTT05fSElTVE9SWV9DVVQQXxIeChpFUlJPUl9SRUFTT05fRVRBR19NSVNNQVRDSBBkEh0KGUVSUk9SX1JFQVNPTl9SQVRFX0xJTUlURUQQeBIiCh5FUlJPUl9SRUFTT05fTUVTU0FHRV9UT09fTEFSR0UQeRIbChdFUlJPUl9SRUFTT05fT1ZFUkxPQURFRBB6Eh8KG0VSUk9SX1JFQVNPTl9MSU1JVF9FWENFRURFRBB7EiYKIUVSUk9SX1JFQVNPTl9EQVRBQkFTRV9VTkFWQUlMQUJMRRCMARIaChVFUlJPUl9SRUFTT05fRFJBSU5JTkcQjQESJQogRVJST1JfUkVBU09OX0VWRU5UX1NIQVBFX1VOS05PV04QjgESIQocRVJST1JfUkVBU09OX0RFQURMSU5FX1BBU1NFRBCPARIkCh9FUlJPUl9SRUFTT05fSVNTVUVSX1VOQVZBSUxBQkxFEJABEhoKFUVSUk9SX1JFQVNPTl9JTlRFUk5BTBCgAWIGcHJvdG8z");
 
 /**
  * Why a call was refused. Every error carries a google.rpc.ErrorInfo with the domain `leadline.v1`, one of these names
  * without its prefix as its reason, and metadata that names what was refused; errors that are worth a retry carry a
- * google.rpc.RetryInfo, refused fields a google.rpc.BadRequest.
+ * google.rpc.RetryInfo, refused fields a google.rpc.BadRequest. RESOURCE_EXHAUSTED always carries a RetryInfo, and over gRPC
+ * `grpc-retry-pushback-ms`, which retry policies obey.
  *
  * @generated from enum leadline.v1.ErrorReason
  */
@@ -84,6 +85,13 @@ export const ErrorReason = {
   STATUS_UNKNOWN: 8,
 
   /**
+   * INVALID_ARGUMENT: the YAML is not a status flow. The line and column are told.
+   *
+   * @generated from enum value: ERROR_REASON_FLOW_UNREADABLE = 10;
+   */
+  FLOW_UNREADABLE: 10,
+
+  /**
    * INVALID_ARGUMENT, of imported items: the partner's code is not in the mapping table. The item is on the work list.
    *
    * @generated from enum value: ERROR_REASON_CODE_UNMAPPED = 9;
@@ -98,7 +106,9 @@ export const ErrorReason = {
   CREDENTIAL_MISSING: 20,
 
   /**
-   * UNAUTHENTICATED: the credential is unknown, malformed or was revoked.
+   * UNAUTHENTICATED: the credential is unknown, malformed or was revoked. Of a JSON Web Token the metadata tell the problem:
+   * MALFORMED, ALGORITHM_REFUSED, SIGNING_KEY_UNKNOWN, SIGNATURE_WRONG, CLAIM_MISSING, CLAIM_WRONG, NOT_YET_VALID or
+   * TENANT_UNKNOWN.
    *
    * @generated from enum value: ERROR_REASON_CREDENTIAL_INVALID = 21;
    */
@@ -154,6 +164,13 @@ export const ErrorReason = {
   WORK_ITEM_UNKNOWN: 45,
 
   /**
+   * NOT_FOUND: there is no such status flow, or no such version of it, in the tenant.
+   *
+   * @generated from enum value: ERROR_REASON_FLOW_UNKNOWN = 46;
+   */
+  FLOW_UNKNOWN: 46,
+
+  /**
    * NOT_FOUND or UNIMPLEMENTED: there is no such method.
    *
    * @generated from enum value: ERROR_REASON_METHOD_UNKNOWN = 44;
@@ -180,6 +197,13 @@ export const ErrorReason = {
    * @generated from enum value: ERROR_REASON_TENANT_EXISTS = 62;
    */
   TENANT_EXISTS: 62,
+
+  /**
+   * ALREADY_EXISTS: the status flow's id is taken.
+   *
+   * @generated from enum value: ERROR_REASON_FLOW_EXISTS = 63;
+   */
+  FLOW_EXISTS: 63,
 
   /**
    * FAILED_PRECONDITION: the state does not allow the verb. The metadata tell the state and the legal verbs.
@@ -225,7 +249,7 @@ export const ErrorReason = {
 
   /**
    * FAILED_PRECONDITION: the subject has reached a bound: as many reports, confirmations, units, orders or bytes as are
-   * kept.
+   * kept. The metadata tell the limit's name, what it allows, and what would be used.
    *
    * @generated from enum value: ERROR_REASON_SUBJECT_FULL = 86;
    */
@@ -239,6 +263,65 @@ export const ErrorReason = {
   MATCH_AMBIGUOUS: 87,
 
   /**
+   * FAILED_PRECONDITION: the tenant's tier does not include it. The metadata tell the tier, what is missing and the tiers that
+   * include it; where it is a number: what is used and what is allowed.
+   *
+   * @generated from enum value: ERROR_REASON_TIER_EXCLUDES = 88;
+   */
+  TIER_EXCLUDES: 88,
+
+  /**
+   * FAILED_PRECONDITION: the status flow cannot be published. The findings are listed as violations.
+   *
+   * @generated from enum value: ERROR_REASON_FLOW_INVALID = 89;
+   */
+  FLOW_INVALID: 89,
+
+  /**
+   * FAILED_PRECONDITION: the status flow has no draft to publish.
+   *
+   * @generated from enum value: ERROR_REASON_DRAFT_MISSING = 90;
+   */
+  DRAFT_MISSING: 90,
+
+  /**
+   * FAILED_PRECONDITION: the status flow has no published version.
+   *
+   * @generated from enum value: ERROR_REASON_FLOW_UNPUBLISHED = 91;
+   */
+  FLOW_UNPUBLISHED: 91,
+
+  /**
+   * FAILED_PRECONDITION: the tenant is suspended, and can only read.
+   *
+   * @generated from enum value: ERROR_REASON_TENANT_SUSPENDED = 92;
+   */
+  TENANT_SUSPENDED: 92,
+
+  /**
+   * FAILED_PRECONDITION: the tenant is closed.
+   *
+   * @generated from enum value: ERROR_REASON_TENANT_CLOSED = 93;
+   */
+  TENANT_CLOSED: 93,
+
+  /**
+   * FAILED_PRECONDITION: the status is retired, and the caller asked for refusal of what does not fit.
+   *
+   * @generated from enum value: ERROR_REASON_STATUS_RETIRED = 94;
+   */
+  STATUS_RETIRED: 94,
+
+  /**
+   * FAILED_PRECONDITION: what the subject was at that moment is no longer kept, because its journey had ended for longer than
+   * the tenant's tier or settings say. The metadata tell the limit (`history_days`), what it allowed, `kept_from`, the time
+   * from which reads are answered, and `cut_at`.
+   *
+   * @generated from enum value: ERROR_REASON_HISTORY_CUT = 95;
+   */
+  HISTORY_CUT: 95,
+
+  /**
    * ABORTED: the subject has changed since the caller read it.
    *
    * @generated from enum value: ERROR_REASON_ETAG_MISMATCH = 100;
@@ -246,25 +329,38 @@ export const ErrorReason = {
   ETAG_MISMATCH: 100,
 
   /**
-   * RESOURCE_EXHAUSTED: too many calls or streams. RetryInfo tells when to come back.
+   * RESOURCE_EXHAUSTED: too many calls or streams. RetryInfo tells when to come back; the metadata tell the limit's name,
+   * what it allows, and what is used.
    *
    * @generated from enum value: ERROR_REASON_RATE_LIMITED = 120;
    */
   RATE_LIMITED: 120,
 
   /**
-   * RESOURCE_EXHAUSTED: the message is larger than is taken.
+   * RESOURCE_EXHAUSTED: the message, or its headers, are larger than is taken. The metadata tell the limit's name and what it
+   * allows. Waiting does not help: send less at a time. The RetryInfo names an hour, because only a change of the limit would;
+   * `grpc-retry-pushback-ms` is -1: no retry.
    *
    * @generated from enum value: ERROR_REASON_MESSAGE_TOO_LARGE = 121;
    */
   MESSAGE_TOO_LARGE: 121,
 
   /**
-   * RESOURCE_EXHAUSTED: the instance has as much queued as it takes. RetryInfo tells when to come back.
+   * RESOURCE_EXHAUSTED: the instance has as much queued as it takes. RetryInfo tells when to come back; the metadata tell the
+   * limit's name, what it allows, and what is used.
    *
    * @generated from enum value: ERROR_REASON_OVERLOADED = 122;
    */
   OVERLOADED: 122,
+
+  /**
+   * RESOURCE_EXHAUSTED: what is asked for is larger than is given: a snapshot or a filter. The metadata tell the limit's
+   * name, what it allows, and what was asked for. Waiting does not help: ask for less. RetryInfo and pushback are those of
+   * MESSAGE_TOO_LARGE.
+   *
+   * @generated from enum value: ERROR_REASON_LIMIT_EXCEEDED = 123;
+   */
+  LIMIT_EXCEEDED: 123,
 
   /**
    * UNAVAILABLE: the database cannot be asked at present.
@@ -295,6 +391,13 @@ export const ErrorReason = {
   DEADLINE_PASSED: 143,
 
   /**
+   * UNAVAILABLE: the keys of the tokens' issuer cannot be fetched at present.
+   *
+   * @generated from enum value: ERROR_REASON_ISSUER_UNAVAILABLE = 144;
+   */
+  ISSUER_UNAVAILABLE: 144,
+
+  /**
    * INTERNAL: a fault of ours. It is logged under the request's id.
    *
    * @generated from enum value: ERROR_REASON_INTERNAL = 160;
@@ -305,7 +408,8 @@ export const ErrorReason = {
 /**
  * Why a call was refused. Every error carries a google.rpc.ErrorInfo with the domain `leadline.v1`, one of these names
  * without its prefix as its reason, and metadata that names what was refused; errors that are worth a retry carry a
- * google.rpc.RetryInfo, refused fields a google.rpc.BadRequest.
+ * google.rpc.RetryInfo, refused fields a google.rpc.BadRequest. RESOURCE_EXHAUSTED always carries a RetryInfo, and over gRPC
+ * `grpc-retry-pushback-ms`, which retry policies obey.
  *
  * @generated from enum leadline.v1.ErrorReason
  */

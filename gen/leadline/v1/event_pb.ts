@@ -20,7 +20,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file leadline/v1/event.proto.
  */
 export const file_leadline_v1_event: GenFile = /*@__PURE__*/
-  fileDesc("ChdsZWFkbGluZS92MS9ldmVudC5wcm90bxILbGVhZGxpbmUudjEi0QgKBUV2ZW50EhAKCHJldmlzaW9uGAEgASgEEhAKCHBvc2l0aW9uGAIgASgJEi8KC3JlY29yZGVkX2F0GAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBISCgpzdWJqZWN0X2lkGAQgASgJEg8KB3ZlcnNpb24YBSABKAQSDQoFYWN0b3IYBiABKAkSDQoFc2hhcGUYByABKA0SKQoHY29tbWFuZBgIIAEoCzIYLmxlYWRsaW5lLnYxLkNvbW1hbmRQYXJ0EiEKBWNhdXNlGAkgASgLMhIubGVhZGxpbmUudjEuQ2F1c2USIwoGYmVmb3JlGAogASgLMhMubGVhZGxpbmUudjEuRmFjZXRzEjIKDW9yZGVyX2NyZWF0ZWQYFCABKAsyGS5sZWFkbGluZS52MS5PcmRlckNyZWF0ZWRIABIpCghyZXBvcnRlZBgVIAEoCzIVLmxlYWRsaW5lLnYxLlJlcG9ydGVkSAASOAoQcmVwb3J0X3JldHJhY3RlZBgWIAEoCzIcLmxlYWRsaW5lLnYxLlJlcG9ydFJldHJhY3RlZEgAEiwKCm9yZGVyX2hlbGQYFyABKAsyFi5sZWFkbGluZS52MS5PcmRlckhlbGRIABI0Cg5vcmRlcl9yZWxlYXNlZBgYIAEoCzIaLmxlYWRsaW5lLnYxLk9yZGVyUmVsZWFzZWRIABI2Cg9vcmRlcl9jYW5jZWxsZWQYGSABKAsyGy5sZWFkbGluZS52MS5PcmRlckNhbmNlbGxlZEgAEjgKEGJvb2tpbmdfYXR0YWNoZWQYGiABKAsyHC5sZWFkbGluZS52MS5Cb29raW5nQXR0YWNoZWRIABI4ChBib29raW5nX2RldGFjaGVkGBsgASgLMhwubGVhZGxpbmUudjEuQm9va2luZ0RldGFjaGVkSAASOgoRYm9va2luZ19yZXF1ZXN0ZWQYKCABKAsyHS5sZWFkbGluZS52MS5Cb29raW5nUmVxdWVzdGVkSAASMgoNYm9va2luZ19hY3RlZBgpIAEoCzIZLmxlYWRsaW5lLnYxLkJvb2tpbmdBY3RlZEgAEjoKEXNjaGVkdWxlX3JlcG9ydGVkGCogASgLMh0ubGVhZGxpbmUudjEuU2NoZWR1bGVSZXBvcnRlZEgAEkcKGGJvb2tpbmdfY29udGVudHNfY2hhbmdlZBgrIAEoCzIjLmxlYWRsaW5lLnYxLkJvb2tpbmdDb250ZW50c0NoYW5nZWRIABI+ChNhcHBvaW50bWVudF9jaGFuZ2VkGCwgASgLMh8ubGVhZGxpbmUudjEuQXBwb2ludG1lbnRDaGFuZ2VkSAASIwoFb3JkZXIYPCABKAsyEi5sZWFkbGluZS52MS5PcmRlckgBEicKB2Jvb2tpbmcYPSABKAsyFC5sZWFkbGluZS52MS5Cb29raW5nSAFCCAoGY2hhbmdlQgcKBWFmdGVyIjcKC0NvbW1hbmRQYXJ0EgoKAmlkGAEgASgJEg0KBWluZGV4GAIgASgNEg0KBWNvdW50GAMgASgNIigKBUNhdXNlEhAKCHJldmlzaW9uGAEgASgEEg0KBWRlcHRoGAIgASgNIvUBCgZGYWNldHMSDgoGc3RhdHVzGAEgASgJEiEKBXBoYXNlGAIgASgOMhIubGVhZGxpbmUudjEuUGhhc2USEAoIY2FycmllcnMYAyADKAkSEwoLYm9va2luZ19pZHMYBCADKAkSKgoKcmVmZXJlbmNlcxgFIAMoCzIWLmxlYWRsaW5lLnYxLlJlZmVyZW5jZRIoCgVzdGF0ZRgGIAEoDjIZLmxlYWRsaW5lLnYxLkJvb2tpbmdTdGF0ZRIoCgVzcGFjZRgHIAEoDjIZLmxlYWRsaW5lLnYxLlNwYWNlVmVyZGljdBIRCglvcmRlcl9pZHMYCCADKAki2AIKDE9yZGVyQ3JlYXRlZBIqCgpyZWZlcmVuY2VzGAEgAygLMhYubGVhZGxpbmUudjEuUmVmZXJlbmNlEiIKBm9yaWdpbhgCIAEoCzISLmxlYWRsaW5lLnYxLlBsYWNlEicKC2Rlc3RpbmF0aW9uGAMgASgLMhIubGVhZGxpbmUudjEuUGxhY2USJQoFbGluZXMYBCADKAsyFi5sZWFkbGluZS52MS5PcmRlckxpbmUSIAoFdW5pdHMYBSADKAsyES5sZWFkbGluZS52MS5Vbml0EiMKB3BhcnRpZXMYBiADKAsyEi5sZWFkbGluZS52MS5QYXJ0eRIvCgtwcm9taXNlZF9hdBgHIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASMAoMcmVxdWVzdGVkX2F0GAggASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCI3CghSZXBvcnRlZBIrCgZyZXBvcnQYASABKAsyGy5sZWFkbGluZS52MS5SZWNvcmRlZFJlcG9ydCKMAQoPUmVwb3J0UmV0cmFjdGVkEg4KBnNvdXJjZRgBIAEoCRIRCglzb3VyY2VfaWQYAiABKAkSNQoRc291cmNlX3VwZGF0ZWRfYXQYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg4KBnJlYXNvbhgEIAEoCRIPCgd3YWl0aW5nGAUgASgIIhsKCU9yZGVySGVsZBIOCgZyZWFzb24YASABKAkiHwoNT3JkZXJSZWxlYXNlZBIOCgZyZW1hcmsYASABKAkiIAoOT3JkZXJDYW5jZWxsZWQSDgoGcmVhc29uGAEgASgJIj0KD0Jvb2tpbmdBdHRhY2hlZBIqCgdib29raW5nGAEgASgLMhkubGVhZGxpbmUudjEuT3JkZXJCb29raW5nIiUKD0Jvb2tpbmdEZXRhY2hlZBISCgpib29raW5nX2lkGAEgASgJIlsKEEJvb2tpbmdSZXF1ZXN0ZWQSLAoHcmVxdWVzdBgBIAEoCzIbLmxlYWRsaW5lLnYxLkJvb2tpbmdSZXF1ZXN0EhkKEXJlcXVlc3RfcmVmZXJlbmNlGAIgASgJIv4BCgxCb29raW5nQWN0ZWQSJgoEdmVyYhgBIAEoDjIYLmxlYWRsaW5lLnYxLkJvb2tpbmdWZXJiEiwKB3JlcXVlc3QYAiABKAsyGy5sZWFkbGluZS52MS5Cb29raW5nUmVxdWVzdBIvCgxjb25maXJtYXRpb24YAyABKAsyGS5sZWFkbGluZS52MS5Db25maXJtYXRpb24SKAoJZmVlZGJhY2tzGAQgAygLMhUubGVhZGxpbmUudjEuRmVlZGJhY2sSDgoGcmVhc29uGAUgASgJEhIKCnNwYWNlX2NvZGUYBiABKAkSGQoRcmVxdWVzdF9yZWZlcmVuY2UYByABKAkinAEKEFNjaGVkdWxlUmVwb3J0ZWQSHgoEbGVncxgBIAMoCzIQLmxlYWRsaW5lLnYxLkxlZxIlCghjdXRfb2ZmcxgCIAMoCzITLmxlYWRsaW5lLnYxLkN1dE9mZhITCgtyZWFzb25fY29kZRgDIAEoCRIsCgtkaWZmZXJlbmNlcxgEIAMoCzIXLmxlYWRsaW5lLnYxLkRpZmZlcmVuY2UieQoWQm9va2luZ0NvbnRlbnRzQ2hhbmdlZBIrCghhdHRhY2hlZBgBIAMoCzIZLmxlYWRsaW5lLnYxLkJvb2tpbmdPcmRlchIQCghkZXRhY2hlZBgCIAMoCRIgCgV1bml0cxgDIAMoCzIRLmxlYWRsaW5lLnYxLlVuaXQiQwoSQXBwb2ludG1lbnRDaGFuZ2VkEi0KC2FwcG9pbnRtZW50GAEgASgLMhgubGVhZGxpbmUudjEuQXBwb2ludG1lbnQqnQQKC0Jvb2tpbmdWZXJiEhwKGEJPT0tJTkdfVkVSQl9VTlNQRUNJRklFRBAAEh8KG0JPT0tJTkdfVkVSQl9SRVFVRVNUX1VQREFURRABEhcKE0JPT0tJTkdfVkVSQl9VUERBVEUQAhIXChNCT09LSU5HX1ZFUkJfUkVKRUNUEAMSGAoUQk9PS0lOR19WRVJCX0NPTkZJUk0QBBIiCh5CT09LSU5HX1ZFUkJfUkVRVUVTVF9BTUVORE1FTlQQBRIWChJCT09LSU5HX1ZFUkJfQU1FTkQQBhIiCh5CT09LSU5HX1ZFUkJfQ09ORklSTV9BTUVORE1FTlQQBxIiCh5CT09LSU5HX1ZFUkJfREVDTElORV9BTUVORE1FTlQQCBIhCh1CT09LSU5HX1ZFUkJfQ0FOQ0VMX0FNRU5ETUVOVBAJEhgKFEJPT0tJTkdfVkVSQl9ERUNMSU5FEAoSFwoTQk9PS0lOR19WRVJCX0NBTkNFTBALEhkKFUJPT0tJTkdfVkVSQl9DT01QTEVURRAMEiUKIUJPT0tJTkdfVkVSQl9SRVFVRVNUX0NBTkNFTExBVElPThANEiUKIUJPT0tJTkdfVkVSQl9DT05GSVJNX0NBTkNFTExBVElPThAOEiUKIUJPT0tJTkdfVkVSQl9ERUNMSU5FX0NBTkNFTExBVElPThAPEhkKFUJPT0tJTkdfVkVSQl9XQUlUTElTVBAQYgZwcm90bzM", [file_google_protobuf_timestamp, file_leadline_v1_booking, file_leadline_v1_order, file_leadline_v1_place, file_leadline_v1_report]);
+  fileDesc("ChdsZWFkbGluZS92MS9ldmVudC5wcm90bxILbGVhZGxpbmUudjEi+QkKBUV2ZW50EhAKCHJldmlzaW9uGAEgASgEEhAKCHBvc2l0aW9uGAIgASgJEi8KC3JlY29yZGVkX2F0GAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBISCgpzdWJqZWN0X2lkGAQgASgJEg8KB3ZlcnNpb24YBSABKAQSDQoFYWN0b3IYBiABKAkSDQoFc2hhcGUYByABKA0SKQoHY29tbWFuZBgIIAEoCzIYLmxlYWRsaW5lLnYxLkNvbW1hbmRQYXJ0EiEKBWNhdXNlGAkgASgLMhIubGVhZGxpbmUudjEuQ2F1c2USIwoGYmVmb3JlGAogASgLMhMubGVhZGxpbmUudjEuRmFjZXRzEjIKDW9yZGVyX2NyZWF0ZWQYFCABKAsyGS5sZWFkbGluZS52MS5PcmRlckNyZWF0ZWRIABIpCghyZXBvcnRlZBgVIAEoCzIVLmxlYWRsaW5lLnYxLlJlcG9ydGVkSAASOAoQcmVwb3J0X3JldHJhY3RlZBgWIAEoCzIcLmxlYWRsaW5lLnYxLlJlcG9ydFJldHJhY3RlZEgAEiwKCm9yZGVyX2hlbGQYFyABKAsyFi5sZWFkbGluZS52MS5PcmRlckhlbGRIABI0Cg5vcmRlcl9yZWxlYXNlZBgYIAEoCzIaLmxlYWRsaW5lLnYxLk9yZGVyUmVsZWFzZWRIABI2Cg9vcmRlcl9jYW5jZWxsZWQYGSABKAsyGy5sZWFkbGluZS52MS5PcmRlckNhbmNlbGxlZEgAEjgKEGJvb2tpbmdfYXR0YWNoZWQYGiABKAsyHC5sZWFkbGluZS52MS5Cb29raW5nQXR0YWNoZWRIABI4ChBib29raW5nX2RldGFjaGVkGBsgASgLMhwubGVhZGxpbmUudjEuQm9va2luZ0RldGFjaGVkSAASLgoLb3JkZXJfbW92ZWQYHCABKAsyFy5sZWFkbGluZS52MS5PcmRlck1vdmVkSAASQwoWcGVyc29uYWxfZGF0YV9yZWRhY3RlZBgdIAEoCzIhLmxlYWRsaW5lLnYxLlBlcnNvbmFsRGF0YVJlZGFjdGVkSAASOgoRYm9va2luZ19yZXF1ZXN0ZWQYKCABKAsyHS5sZWFkbGluZS52MS5Cb29raW5nUmVxdWVzdGVkSAASMgoNYm9va2luZ19hY3RlZBgpIAEoCzIZLmxlYWRsaW5lLnYxLkJvb2tpbmdBY3RlZEgAEjoKEXNjaGVkdWxlX3JlcG9ydGVkGCogASgLMh0ubGVhZGxpbmUudjEuU2NoZWR1bGVSZXBvcnRlZEgAEkcKGGJvb2tpbmdfY29udGVudHNfY2hhbmdlZBgrIAEoCzIjLmxlYWRsaW5lLnYxLkJvb2tpbmdDb250ZW50c0NoYW5nZWRIABI+ChNhcHBvaW50bWVudF9jaGFuZ2VkGCwgASgLMh8ubGVhZGxpbmUudjEuQXBwb2ludG1lbnRDaGFuZ2VkSAASMQoMYWRtaW5pc3RlcmVkGDIgASgLMhkubGVhZGxpbmUudjEuQWRtaW5pc3RlcmVkSAASIwoFb3JkZXIYPCABKAsyEi5sZWFkbGluZS52MS5PcmRlckgBEicKB2Jvb2tpbmcYPSABKAsyFC5sZWFkbGluZS52MS5Cb29raW5nSAFCCAoGY2hhbmdlQgcKBWFmdGVyIjcKC0NvbW1hbmRQYXJ0EgoKAmlkGAEgASgJEg0KBWluZGV4GAIgASgNEg0KBWNvdW50GAMgASgNIigKBUNhdXNlEhAKCHJldmlzaW9uGAEgASgEEg0KBWRlcHRoGAIgASgNIvUBCgZGYWNldHMSDgoGc3RhdHVzGAEgASgJEiEKBXBoYXNlGAIgASgOMhIubGVhZGxpbmUudjEuUGhhc2USEAoIY2FycmllcnMYAyADKAkSEwoLYm9va2luZ19pZHMYBCADKAkSKgoKcmVmZXJlbmNlcxgFIAMoCzIWLmxlYWRsaW5lLnYxLlJlZmVyZW5jZRIoCgVzdGF0ZRgGIAEoDjIZLmxlYWRsaW5lLnYxLkJvb2tpbmdTdGF0ZRIoCgVzcGFjZRgHIAEoDjIZLmxlYWRsaW5lLnYxLlNwYWNlVmVyZGljdBIRCglvcmRlcl9pZHMYCCADKAki/wIKDE9yZGVyQ3JlYXRlZBIqCgpyZWZlcmVuY2VzGAEgAygLMhYubGVhZGxpbmUudjEuUmVmZXJlbmNlEiIKBm9yaWdpbhgCIAEoCzISLmxlYWRsaW5lLnYxLlBsYWNlEicKC2Rlc3RpbmF0aW9uGAMgASgLMhIubGVhZGxpbmUudjEuUGxhY2USJQoFbGluZXMYBCADKAsyFi5sZWFkbGluZS52MS5PcmRlckxpbmUSIAoFdW5pdHMYBSADKAsyES5sZWFkbGluZS52MS5Vbml0EiMKB3BhcnRpZXMYBiADKAsyEi5sZWFkbGluZS52MS5QYXJ0eRIvCgtwcm9taXNlZF9hdBgHIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASMAoMcmVxdWVzdGVkX2F0GAggASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIPCgdmbG93X2lkGAkgASgJEhQKDGZsb3dfdmVyc2lvbhgKIAEoDSI3CghSZXBvcnRlZBIrCgZyZXBvcnQYASABKAsyGy5sZWFkbGluZS52MS5SZWNvcmRlZFJlcG9ydCKMAQoPUmVwb3J0UmV0cmFjdGVkEg4KBnNvdXJjZRgBIAEoCRIRCglzb3VyY2VfaWQYAiABKAkSNQoRc291cmNlX3VwZGF0ZWRfYXQYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg4KBnJlYXNvbhgEIAEoCRIPCgd3YWl0aW5nGAUgASgIIhsKCU9yZGVySGVsZBIOCgZyZWFzb24YASABKAkiHwoNT3JkZXJSZWxlYXNlZBIOCgZyZW1hcmsYASABKAkiIAoOT3JkZXJDYW5jZWxsZWQSDgoGcmVhc29uGAEgASgJIj0KD0Jvb2tpbmdBdHRhY2hlZBIqCgdib29raW5nGAEgASgLMhkubGVhZGxpbmUudjEuT3JkZXJCb29raW5nIiUKD0Jvb2tpbmdEZXRhY2hlZBISCgpib29raW5nX2lkGAEgASgJIowBCgpPcmRlck1vdmVkEhQKDGZyb21fZmxvd19pZBgBIAEoCRIUCgxmcm9tX3ZlcnNpb24YAiABKA0SEgoKdG9fZmxvd19pZBgDIAEoCRISCgp0b192ZXJzaW9uGAQgASgNEioKCG1hcHBpbmdzGAUgAygLMhgubGVhZGxpbmUudjEuTW92ZWRTdGF0dXMiJwoLTW92ZWRTdGF0dXMSDAoEZnJvbRgBIAEoCRIKCgJ0bxgCIAEoCSKnAQoUUGVyc29uYWxEYXRhUmVkYWN0ZWQSDgoGZmllbGRzGAEgAygJEhMKC3BhcnR5X3JvbGVzGAIgAygJEg4KBmV2ZW50cxgDIAEoDRIOCgZyZWFzb24YBCABKAkSDwoHcGFydGllcxgFIAMoDRIoCgV0ZXh0cxgGIAMoCzIZLmxlYWRsaW5lLnYxLlJlZGFjdGVkVGV4dBIPCgdwYXJ0aWFsGAcgASgIIi4KDFJlZGFjdGVkVGV4dBIMCgRwYXRoGAEgASgJEhAKCHZlcnNpb25zGAIgAygEIqUBCgxBZG1pbmlzdGVyZWQSCwoDYWN0GAEgASgJEg4KBnRhcmdldBgCIAEoCRI3CgdkZXRhaWxzGAMgAygLMiYubGVhZGxpbmUudjEuQWRtaW5pc3RlcmVkLkRldGFpbHNFbnRyeRIPCgdhZGRyZXNzGAQgASgJGi4KDERldGFpbHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIlsKEEJvb2tpbmdSZXF1ZXN0ZWQSLAoHcmVxdWVzdBgBIAEoCzIbLmxlYWRsaW5lLnYxLkJvb2tpbmdSZXF1ZXN0EhkKEXJlcXVlc3RfcmVmZXJlbmNlGAIgASgJIv4BCgxCb29raW5nQWN0ZWQSJgoEdmVyYhgBIAEoDjIYLmxlYWRsaW5lLnYxLkJvb2tpbmdWZXJiEiwKB3JlcXVlc3QYAiABKAsyGy5sZWFkbGluZS52MS5Cb29raW5nUmVxdWVzdBIvCgxjb25maXJtYXRpb24YAyABKAsyGS5sZWFkbGluZS52MS5Db25maXJtYXRpb24SKAoJZmVlZGJhY2tzGAQgAygLMhUubGVhZGxpbmUudjEuRmVlZGJhY2sSDgoGcmVhc29uGAUgASgJEhIKCnNwYWNlX2NvZGUYBiABKAkSGQoRcmVxdWVzdF9yZWZlcmVuY2UYByABKAkinAEKEFNjaGVkdWxlUmVwb3J0ZWQSHgoEbGVncxgBIAMoCzIQLmxlYWRsaW5lLnYxLkxlZxIlCghjdXRfb2ZmcxgCIAMoCzITLmxlYWRsaW5lLnYxLkN1dE9mZhITCgtyZWFzb25fY29kZRgDIAEoCRIsCgtkaWZmZXJlbmNlcxgEIAMoCzIXLmxlYWRsaW5lLnYxLkRpZmZlcmVuY2UieQoWQm9va2luZ0NvbnRlbnRzQ2hhbmdlZBIrCghhdHRhY2hlZBgBIAMoCzIZLmxlYWRsaW5lLnYxLkJvb2tpbmdPcmRlchIQCghkZXRhY2hlZBgCIAMoCRIgCgV1bml0cxgDIAMoCzIRLmxlYWRsaW5lLnYxLlVuaXQiQwoSQXBwb2ludG1lbnRDaGFuZ2VkEi0KC2FwcG9pbnRtZW50GAEgASgLMhgubGVhZGxpbmUudjEuQXBwb2ludG1lbnQioAEKCkhpc3RvcnlDdXQSFwoPdGhyb3VnaF92ZXJzaW9uGAEgASgEEjcKE3Rocm91Z2hfcmVjb3JkZWRfYXQYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEioKBmN1dF9hdBgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASFAoMaGlzdG9yeV9kYXlzGAQgASgNKp0ECgtCb29raW5nVmVyYhIcChhCT09LSU5HX1ZFUkJfVU5TUEVDSUZJRUQQABIfChtCT09LSU5HX1ZFUkJfUkVRVUVTVF9VUERBVEUQARIXChNCT09LSU5HX1ZFUkJfVVBEQVRFEAISFwoTQk9PS0lOR19WRVJCX1JFSkVDVBADEhgKFEJPT0tJTkdfVkVSQl9DT05GSVJNEAQSIgoeQk9PS0lOR19WRVJCX1JFUVVFU1RfQU1FTkRNRU5UEAUSFgoSQk9PS0lOR19WRVJCX0FNRU5EEAYSIgoeQk9PS0lOR19WRVJCX0NPTkZJUk1fQU1FTkRNRU5UEAcSIgoeQk9PS0lOR19WRVJCX0RFQ0xJTkVfQU1FTkRNRU5UEAgSIQodQk9PS0lOR19WRVJCX0NBTkNFTF9BTUVORE1FTlQQCRIYChRCT09LSU5HX1ZFUkJfREVDTElORRAKEhcKE0JPT0tJTkdfVkVSQl9DQU5DRUwQCxIZChVCT09LSU5HX1ZFUkJfQ09NUExFVEUQDBIlCiFCT09LSU5HX1ZFUkJfUkVRVUVTVF9DQU5DRUxMQVRJT04QDRIlCiFCT09LSU5HX1ZFUkJfQ09ORklSTV9DQU5DRUxMQVRJT04QDhIlCiFCT09LSU5HX1ZFUkJfREVDTElORV9DQU5DRUxMQVRJT04QDxIZChVCT09LSU5HX1ZFUkJfV0FJVExJU1QQEGIGcHJvdG8z", [file_google_protobuf_timestamp, file_leadline_v1_booking, file_leadline_v1_order, file_leadline_v1_place, file_leadline_v1_report]);
 
 /**
  * An Event is one accepted change of one subject (an order or a booking), at one revision of its tenant's journal.
@@ -175,6 +175,22 @@ export type Event = Message<"leadline.v1.Event"> & {
     case: "bookingDetached";
   } | {
     /**
+     * An order was moved to another version of its status flow, or to another flow.
+     *
+     * @generated from field: leadline.v1.OrderMoved order_moved = 28;
+     */
+    value: OrderMoved;
+    case: "orderMoved";
+  } | {
+    /**
+     * Personal data was removed from an order or a booking, and from its events before this one.
+     *
+     * @generated from field: leadline.v1.PersonalDataRedacted personal_data_redacted = 29;
+     */
+    value: PersonalDataRedacted;
+    case: "personalDataRedacted";
+  } | {
+    /**
      * A booking was requested.
      *
      * @generated from field: leadline.v1.BookingRequested booking_requested = 40;
@@ -213,6 +229,14 @@ export type Event = Message<"leadline.v1.Event"> & {
      */
     value: AppointmentChanged;
     case: "appointmentChanged";
+  } | {
+    /**
+     * Something was administered. Only in the tenant's audit journal, which is a journal of its own.
+     *
+     * @generated from field: leadline.v1.Administered administered = 50;
+     */
+    value: Administered;
+    case: "administered";
   } | { case: undefined; value?: undefined };
 
   /**
@@ -440,6 +464,20 @@ export type OrderCreated = Message<"leadline.v1.OrderCreated"> & {
    * @generated from field: google.protobuf.Timestamp requested_at = 8;
    */
   requestedAt?: Timestamp | undefined;
+
+  /**
+   * The status flow; empty: the standard flow.
+   *
+   * @generated from field: string flow_id = 9;
+   */
+  flowId: string;
+
+  /**
+   * Its version.
+   *
+   * @generated from field: uint32 flow_version = 10;
+   */
+  flowVersion: number;
 };
 
 /**
@@ -625,6 +663,219 @@ export const BookingDetachedSchema: GenMessage<BookingDetached> = /*@__PURE__*/
   messageDesc(file_leadline_v1_event, 11);
 
 /**
+ * An order was moved to another version of its status flow, or to another flow.
+ *
+ * @generated from message leadline.v1.OrderMoved
+ */
+export type OrderMoved = Message<"leadline.v1.OrderMoved"> & {
+  /**
+   * The flow that it was in; empty: the standard flow.
+   *
+   * @generated from field: string from_flow_id = 1;
+   */
+  fromFlowId: string;
+
+  /**
+   * The version that it was in.
+   *
+   * @generated from field: uint32 from_version = 2;
+   */
+  fromVersion: number;
+
+  /**
+   * The flow that it is in now; empty: the standard flow.
+   *
+   * @generated from field: string to_flow_id = 3;
+   */
+  toFlowId: string;
+
+  /**
+   * The version that it is in now.
+   *
+   * @generated from field: uint32 to_version = 4;
+   */
+  toVersion: number;
+
+  /**
+   * What statuses became; those that are not listed kept their code or are found by their former one.
+   *
+   * @generated from field: repeated leadline.v1.MovedStatus mappings = 5;
+   */
+  mappings: MovedStatus[];
+};
+
+/**
+ * Describes the message leadline.v1.OrderMoved.
+ * Use `create(OrderMovedSchema)` to create a new message.
+ */
+export const OrderMovedSchema: GenMessage<OrderMoved> = /*@__PURE__*/
+  messageDesc(file_leadline_v1_event, 12);
+
+/**
+ * What one status became.
+ *
+ * @generated from message leadline.v1.MovedStatus
+ */
+export type MovedStatus = Message<"leadline.v1.MovedStatus"> & {
+  /**
+   * The code before.
+   *
+   * @generated from field: string from = 1;
+   */
+  from: string;
+
+  /**
+   * The code after.
+   *
+   * @generated from field: string to = 2;
+   */
+  to: string;
+};
+
+/**
+ * Describes the message leadline.v1.MovedStatus.
+ * Use `create(MovedStatusSchema)` to create a new message.
+ */
+export const MovedStatusSchema: GenMessage<MovedStatus> = /*@__PURE__*/
+  messageDesc(file_leadline_v1_event, 13);
+
+/**
+ * Personal data was removed. The subject's events before this one were rewritten in the same transaction: they keep their
+ * revision, position, version and time, and what was removed is empty in them.
+ *
+ * @generated from message leadline.v1.PersonalDataRedacted
+ */
+export type PersonalDataRedacted = Message<"leadline.v1.PersonalDataRedacted"> & {
+  /**
+   * The fields that were emptied, by their paths in Order, OrderDetails, Booking, BookingDetails and Event (`parties.name`,
+   * `reports.report.remark`, `order_held.reason`), sorted.
+   *
+   * @generated from field: repeated string fields = 1;
+   */
+  fields: string[];
+
+  /**
+   * What the parties that were emptied are to the order or booking, where the redaction was of single parties.
+   *
+   * @generated from field: repeated string party_roles = 2;
+   */
+  partyRoles: string[];
+
+  /**
+   * Events of the subject that were rewritten.
+   *
+   * @generated from field: uint32 events = 3;
+   */
+  events: number;
+
+  /**
+   * Why: the request that it answers. Empty for outside carriers.
+   *
+   * @generated from field: string reason = 4;
+   */
+  reason: string;
+
+  /**
+   * The parties that were emptied, by their places in `OrderDetails.parties`, from 0. Empty, and not `partial`: everything
+   * that is personal was removed.
+   *
+   * @generated from field: repeated uint32 parties = 5;
+   */
+  parties: number[];
+
+  /**
+   * Of a redaction of single parties: the further texts that were emptied.
+   *
+   * @generated from field: repeated leadline.v1.RedactedText texts = 6;
+   */
+  texts: RedactedText[];
+
+  /**
+   * Only what `parties` and `texts` name was emptied.
+   *
+   * @generated from field: bool partial = 7;
+   */
+  partial: boolean;
+};
+
+/**
+ * Describes the message leadline.v1.PersonalDataRedacted.
+ * Use `create(PersonalDataRedactedSchema)` to create a new message.
+ */
+export const PersonalDataRedactedSchema: GenMessage<PersonalDataRedacted> = /*@__PURE__*/
+  messageDesc(file_leadline_v1_event, 14);
+
+/**
+ * A text that was emptied.
+ *
+ * @generated from message leadline.v1.RedactedText
+ */
+export type RedactedText = Message<"leadline.v1.RedactedText"> & {
+  /**
+   * Where it stood, with places in lists from 0: `reports[3].report.remark`, `booking_requested.request.parties[0].name`.
+   *
+   * @generated from field: string path = 1;
+   */
+  path: string;
+
+  /**
+   * The versions of the events in which it stood; empty: it stood in the order or booking itself.
+   *
+   * @generated from field: repeated uint64 versions = 2;
+   */
+  versions: bigint[];
+};
+
+/**
+ * Describes the message leadline.v1.RedactedText.
+ * Use `create(RedactedTextSchema)` to create a new message.
+ */
+export const RedactedTextSchema: GenMessage<RedactedText> = /*@__PURE__*/
+  messageDesc(file_leadline_v1_event, 15);
+
+/**
+ * Something was administered: a key, a flow, a tier, a tenant's state.
+ *
+ * @generated from message leadline.v1.Administered
+ */
+export type Administered = Message<"leadline.v1.Administered"> & {
+  /**
+   * What was done: a method (`TenantService.CreateKey`), or `SUPPORT_ACCESS`.
+   *
+   * @generated from field: string act = 1;
+   */
+  act: string;
+
+  /**
+   * What it was done to: a key's, a flow's or the tenant's id.
+   *
+   * @generated from field: string target = 2;
+   */
+  target: string;
+
+  /**
+   * What changed, by field, as text; never a secret.
+   *
+   * @generated from field: map<string, string> details = 3;
+   */
+  details: { [key: string]: string };
+
+  /**
+   * The address of the caller, without its port.
+   *
+   * @generated from field: string address = 4;
+   */
+  address: string;
+};
+
+/**
+ * Describes the message leadline.v1.Administered.
+ * Use `create(AdministeredSchema)` to create a new message.
+ */
+export const AdministeredSchema: GenMessage<Administered> = /*@__PURE__*/
+  messageDesc(file_leadline_v1_event, 16);
+
+/**
  * A booking was requested.
  *
  * @generated from message leadline.v1.BookingRequested
@@ -650,7 +901,7 @@ export type BookingRequested = Message<"leadline.v1.BookingRequested"> & {
  * Use `create(BookingRequestedSchema)` to create a new message.
  */
 export const BookingRequestedSchema: GenMessage<BookingRequested> = /*@__PURE__*/
-  messageDesc(file_leadline_v1_event, 12);
+  messageDesc(file_leadline_v1_event, 17);
 
 /**
  * A verb was carried out on a booking. What it did to the three axes stands in the booking after it.
@@ -713,7 +964,7 @@ export type BookingActed = Message<"leadline.v1.BookingActed"> & {
  * Use `create(BookingActedSchema)` to create a new message.
  */
 export const BookingActedSchema: GenMessage<BookingActed> = /*@__PURE__*/
-  messageDesc(file_leadline_v1_event, 13);
+  messageDesc(file_leadline_v1_event, 18);
 
 /**
  * A booking's schedule or cut-off times moved.
@@ -755,7 +1006,7 @@ export type ScheduleReported = Message<"leadline.v1.ScheduleReported"> & {
  * Use `create(ScheduleReportedSchema)` to create a new message.
  */
 export const ScheduleReportedSchema: GenMessage<ScheduleReported> = /*@__PURE__*/
-  messageDesc(file_leadline_v1_event, 14);
+  messageDesc(file_leadline_v1_event, 19);
 
 /**
  * The orders or units of a booking changed.
@@ -790,7 +1041,7 @@ export type BookingContentsChanged = Message<"leadline.v1.BookingContentsChanged
  * Use `create(BookingContentsChangedSchema)` to create a new message.
  */
 export const BookingContentsChangedSchema: GenMessage<BookingContentsChanged> = /*@__PURE__*/
-  messageDesc(file_leadline_v1_event, 15);
+  messageDesc(file_leadline_v1_event, 20);
 
 /**
  * An appointment of a road booking was made or changed.
@@ -811,7 +1062,50 @@ export type AppointmentChanged = Message<"leadline.v1.AppointmentChanged"> & {
  * Use `create(AppointmentChangedSchema)` to create a new message.
  */
 export const AppointmentChangedSchema: GenMessage<AppointmentChanged> = /*@__PURE__*/
-  messageDesc(file_leadline_v1_event, 16);
+  messageDesc(file_leadline_v1_event, 21);
+
+/**
+ * A HistoryCut says that the first events of a history are no longer kept: the journey had ended for longer than the tenant's
+ * tier or settings keep it. What the subject was after the last of them is kept, and the fold of the other events starts there.
+ *
+ * @generated from message leadline.v1.HistoryCut
+ */
+export type HistoryCut = Message<"leadline.v1.HistoryCut"> & {
+  /**
+   * The version of the last event that is gone.
+   *
+   * @generated from field: uint64 through_version = 1;
+   */
+  throughVersion: bigint;
+
+  /**
+   * When that event was recorded: reads as of an earlier time are refused with HISTORY_CUT.
+   *
+   * @generated from field: google.protobuf.Timestamp through_recorded_at = 2;
+   */
+  throughRecordedAt?: Timestamp | undefined;
+
+  /**
+   * When it was cut.
+   *
+   * @generated from field: google.protobuf.Timestamp cut_at = 3;
+   */
+  cutAt?: Timestamp | undefined;
+
+  /**
+   * Days that history stayed after a journey's end then. A later change of them brings nothing back.
+   *
+   * @generated from field: uint32 history_days = 4;
+   */
+  historyDays: number;
+};
+
+/**
+ * Describes the message leadline.v1.HistoryCut.
+ * Use `create(HistoryCutSchema)` to create a new message.
+ */
+export const HistoryCutSchema: GenMessage<HistoryCut> = /*@__PURE__*/
+  messageDesc(file_leadline_v1_event, 22);
 
 /**
  * The verbs of a booking (DCSA Booking 2.0, use cases in brackets).

@@ -7,15 +7,142 @@ import { enumDesc, fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf
 import { file_buf_validate_validate } from "@bufbuild/protovalidate/gen/buf/validate/validate_pb.js";
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
 import { file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
-import type { Flag } from "./report_pb.ts";
+import type { LineQuantity, LocalTime, Place, Reference } from "./place_pb.ts";
+import { file_leadline_v1_place } from "./place_pb.ts";
+import type { Classifier, Flag } from "./report_pb.ts";
 import { file_leadline_v1_report } from "./report_pb.ts";
+import type { CodeList } from "./status_flow_pb.ts";
+import { file_leadline_v1_status_flow } from "./status_flow_pb.ts";
 import type { Message, UnknownEnum } from "@bufbuild/protobuf";
 
 /**
  * Describes the file leadline/v1/import_service.proto.
  */
 export const file_leadline_v1_import_service: GenFile = /*@__PURE__*/
-  fileDesc("CiBsZWFkbGluZS92MS9pbXBvcnRfc2VydmljZS5wcm90bxILbGVhZGxpbmUudjEihQEKEkltcG9ydEl0ZW1zUmVxdWVzdBI0CgZmb3JtYXQYASABKA4yGi5sZWFkbGluZS52MS5NZXNzYWdlRm9ybWF0Qgi6SAWCAQIQARIfCgVpdGVtcxgCIAMoCUIQukgNkgEKCAEQ9AMiA9gBAxIYCgdjYXJyaWVyGAMgASgJQge6SARyAhgUIkEKE0ltcG9ydEl0ZW1zUmVzcG9uc2USKgoHcmVzdWx0cxgBIAMoCzIZLmxlYWRsaW5lLnYxLkltcG9ydFJlc3VsdCLPAQoMSW1wb3J0UmVzdWx0EisKB291dGNvbWUYASABKA4yGi5sZWFkbGluZS52MS5JbXBvcnRPdXRjb21lEhEKCXNvdXJjZV9pZBgCIAEoCRIgCgVmbGFncxgDIAMoDjIRLmxlYWRsaW5lLnYxLkZsYWcSEwoLYm9va2luZ19pZHMYBCADKAkSEQoJb3JkZXJfaWRzGAUgAygJEhQKDHdvcmtfaXRlbV9pZBgGIAEoCRIOCgZyZWFzb24YByABKAkSDwoHbWVzc2FnZRgIIAEoCSKCAgoIV29ya0l0ZW0SCgoCaWQYASABKAkSKgoGZm9ybWF0GAIgASgOMhoubGVhZGxpbmUudjEuTWVzc2FnZUZvcm1hdBIPCgdjYXJyaWVyGAMgASgJEhEKCXNvdXJjZV9pZBgEIAEoCRIOCgZyZWFzb24YBSABKAkSDwoHbWVzc2FnZRgGIAEoCRIMCgRpdGVtGAcgASgJEi4KCmNyZWF0ZWRfYXQYCCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEiwKCHRyaWVkX2F0GAkgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBINCgV0cmllcxgKIAEoDSJQChRMaXN0V29ya0l0ZW1zUmVxdWVzdBIaCglwYWdlX3NpemUYASABKAVCB7pIBBoCKAASHAoKcGFnZV90b2tlbhgCIAEoCUIIukgFcgMYgAQiVgoVTGlzdFdvcmtJdGVtc1Jlc3BvbnNlEiQKBWl0ZW1zGAEgAygLMhUubGVhZGxpbmUudjEuV29ya0l0ZW0SFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIjUKFVJldHJ5V29ya0l0ZW1zUmVxdWVzdBIcCgNpZHMYASADKAlCD7pIDJIBCRD0AyIEcgIYQCJEChZSZXRyeVdvcmtJdGVtc1Jlc3BvbnNlEioKB3Jlc3VsdHMYASADKAsyGS5sZWFkbGluZS52MS5JbXBvcnRSZXN1bHQqkAEKDU1lc3NhZ2VGb3JtYXQSHgoaTUVTU0FHRV9GT1JNQVRfVU5TUEVDSUZJRUQQABIhCh1NRVNTQUdFX0ZPUk1BVF9EQ1NBX0JPT0tJTkdfMhABEh0KGU1FU1NBR0VfRk9STUFUX0RDU0FfVE5UXzIQAhIdChlNRVNTQUdFX0ZPUk1BVF9EQ1NBX1ROVF8zEAMq4QEKDUltcG9ydE91dGNvbWUSHgoaSU1QT1JUX09VVENPTUVfVU5TUEVDSUZJRUQQABIaChZJTVBPUlRfT1VUQ09NRV9BUFBMSUVEEAESIAocSU1QT1JUX09VVENPTUVfQUxSRUFEWV9LTk9XThACEh0KGUlNUE9SVF9PVVRDT01FX1NVUEVSU0VERUQQAxIZChVJTVBPUlRfT1VUQ09NRV9XQVJORUQQBBIcChhJTVBPUlRfT1VUQ09NRV9VTk1BVENIRUQQBRIaChZJTVBPUlRfT1VUQ09NRV9SRUZVU0VEEAYymQIKDUltcG9ydFNlcnZpY2USUAoLSW1wb3J0SXRlbXMSHy5sZWFkbGluZS52MS5JbXBvcnRJdGVtc1JlcXVlc3QaIC5sZWFkbGluZS52MS5JbXBvcnRJdGVtc1Jlc3BvbnNlElsKDUxpc3RXb3JrSXRlbXMSIS5sZWFkbGluZS52MS5MaXN0V29ya0l0ZW1zUmVxdWVzdBoiLmxlYWRsaW5lLnYxLkxpc3RXb3JrSXRlbXNSZXNwb25zZSIDkAIBElkKDlJldHJ5V29ya0l0ZW1zEiIubGVhZGxpbmUudjEuUmV0cnlXb3JrSXRlbXNSZXF1ZXN0GiMubGVhZGxpbmUudjEuUmV0cnlXb3JrSXRlbXNSZXNwb25zZWIGcHJvdG8z", [file_buf_validate_validate, file_google_protobuf_timestamp, file_leadline_v1_report]);
+  fileDesc("CiBsZWFkbGluZS92MS9pbXBvcnRfc2VydmljZS5wcm90bxILbGVhZGxpbmUudjEi8QQKCkNvZGVkRXZlbnQSHQoJc291cmNlX2lkGAEgASgJQgq6SAdyBRABGPQDEjQKCWNvZGVfbGlzdBgCIAEoDjIVLmxlYWRsaW5lLnYxLkNvZGVMaXN0Qgq6SAeCAQQQASAAEiIKBGNvZGUYAyABKAlCFLpIEXIPMg1eWyEtfl17MSwyMH0kEjUKCmNsYXNzaWZpZXIYBCABKA4yFy5sZWFkbGluZS52MS5DbGFzc2lmaWVyQgi6SAWCAQIQARIzCgtvY2N1cnJlZF9hdBgFIAEoCzIWLmxlYWRsaW5lLnYxLkxvY2FsVGltZUIGukgDyAEBEjUKEXNvdXJjZV91cGRhdGVkX2F0GAYgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBI0CgpyZWZlcmVuY2VzGAcgAygLMhYubGVhZGxpbmUudjEuUmVmZXJlbmNlQgi6SAWSAQIQMhJFCgh1bml0X2lkcxgIIAMoCUIzukgwkgEtEMgBGAEiJnIkMiJeW0EtWmEtejAtOV1bQS1aYS16MC05Ll8vLV17MCwzNH0kEiEKBXBsYWNlGAkgASgLMhIubGVhZGxpbmUudjEuUGxhY2USFAoDbGVnGAogASgNQge6SAQqAhhkEhwKC3JlYXNvbl9jb2RlGAsgASgJQge6SARyAhggEhgKBnJlbWFyaxgMIAEoCUIIukgFcgMY0A8SMwoFbGluZXMYDSADKAsyGS5sZWFkbGluZS52MS5MaW5lUXVhbnRpdHlCCbpIBpIBAxDIARIOCgZwaWVjZXMYDiABKA0SFAoMdG90YWxfcGllY2VzGA8gASgNIoUBChJJbXBvcnRJdGVtc1JlcXVlc3QSNAoGZm9ybWF0GAEgASgOMhoubGVhZGxpbmUudjEuTWVzc2FnZUZvcm1hdEIIukgFggECEAESHwoFaXRlbXMYAiADKAlCELpIDZIBCggBEPQDIgPYAQMSGAoHY2FycmllchgDIAEoCUIHukgEcgIYFCJBChNJbXBvcnRJdGVtc1Jlc3BvbnNlEioKB3Jlc3VsdHMYASADKAsyGS5sZWFkbGluZS52MS5JbXBvcnRSZXN1bHQizwEKDEltcG9ydFJlc3VsdBIrCgdvdXRjb21lGAEgASgOMhoubGVhZGxpbmUudjEuSW1wb3J0T3V0Y29tZRIRCglzb3VyY2VfaWQYAiABKAkSIAoFZmxhZ3MYAyADKA4yES5sZWFkbGluZS52MS5GbGFnEhMKC2Jvb2tpbmdfaWRzGAQgAygJEhEKCW9yZGVyX2lkcxgFIAMoCRIUCgx3b3JrX2l0ZW1faWQYBiABKAkSDgoGcmVhc29uGAcgASgJEg8KB21lc3NhZ2UYCCABKAkiggIKCFdvcmtJdGVtEgoKAmlkGAEgASgJEioKBmZvcm1hdBgCIAEoDjIaLmxlYWRsaW5lLnYxLk1lc3NhZ2VGb3JtYXQSDwoHY2FycmllchgDIAEoCRIRCglzb3VyY2VfaWQYBCABKAkSDgoGcmVhc29uGAUgASgJEg8KB21lc3NhZ2UYBiABKAkSDAoEaXRlbRgHIAEoCRIuCgpjcmVhdGVkX2F0GAggASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIsCgh0cmllZF9hdBgJIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDQoFdHJpZXMYCiABKA0iUAoUTGlzdFdvcmtJdGVtc1JlcXVlc3QSGgoJcGFnZV9zaXplGAEgASgFQge6SAQaAigAEhwKCnBhZ2VfdG9rZW4YAiABKAlCCLpIBXIDGIAEIlYKFUxpc3RXb3JrSXRlbXNSZXNwb25zZRIkCgVpdGVtcxgBIAMoCzIVLmxlYWRsaW5lLnYxLldvcmtJdGVtEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSI1ChVSZXRyeVdvcmtJdGVtc1JlcXVlc3QSHAoDaWRzGAEgAygJQg+6SAySAQkQ9AMiBHICGEAiRAoWUmV0cnlXb3JrSXRlbXNSZXNwb25zZRIqCgdyZXN1bHRzGAEgAygLMhkubGVhZGxpbmUudjEuSW1wb3J0UmVzdWx0ItIBCg5JbmJvdW5kTWVzc2FnZRIKCgJpZBgBIAEoCRIqCgZmb3JtYXQYAiABKA4yGi5sZWFkbGluZS52MS5NZXNzYWdlRm9ybWF0Eg8KB2NhcnJpZXIYAyABKAkSDAoEaXRlbRgEIAEoCRIvCgtyZWNlaXZlZF9hdBgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDQoFYWN0b3IYBiABKAkSKQoGcmVzdWx0GAcgASgLMhkubGVhZGxpbmUudjEuSW1wb3J0UmVzdWx0InMKGkxpc3RJbmJvdW5kTWVzc2FnZXNSZXF1ZXN0EhoKCXBhZ2Vfc2l6ZRgBIAEoBUIHukgEGgIoABIcCgpwYWdlX3Rva2VuGAIgASgJQgi6SAVyAxiABBIbCglzb3VyY2VfaWQYAyABKAlCCLpIBXIDGPQDImUKG0xpc3RJbmJvdW5kTWVzc2FnZXNSZXNwb25zZRItCghtZXNzYWdlcxgBIAMoCzIbLmxlYWRsaW5lLnYxLkluYm91bmRNZXNzYWdlEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSqwAQoNTWVzc2FnZUZvcm1hdBIeChpNRVNTQUdFX0ZPUk1BVF9VTlNQRUNJRklFRBAAEiEKHU1FU1NBR0VfRk9STUFUX0RDU0FfQk9PS0lOR18yEAESHQoZTUVTU0FHRV9GT1JNQVRfRENTQV9UTlRfMhACEh0KGU1FU1NBR0VfRk9STUFUX0RDU0FfVE5UXzMQAxIeChpNRVNTQUdFX0ZPUk1BVF9DT0RFRF9FVkVOVBAEKoECCg1JbXBvcnRPdXRjb21lEh4KGklNUE9SVF9PVVRDT01FX1VOU1BFQ0lGSUVEEAASGgoWSU1QT1JUX09VVENPTUVfQVBQTElFRBABEiAKHElNUE9SVF9PVVRDT01FX0FMUkVBRFlfS05PV04QAhIdChlJTVBPUlRfT1VUQ09NRV9TVVBFUlNFREVEEAMSGQoVSU1QT1JUX09VVENPTUVfV0FSTkVEEAQSHAoYSU1QT1JUX09VVENPTUVfVU5NQVRDSEVEEAUSGgoWSU1QT1JUX09VVENPTUVfUkVGVVNFRBAGEh4KGklNUE9SVF9PVVRDT01FX1BBU1NFRF9PVkVSEAcyiAMKDUltcG9ydFNlcnZpY2USUAoLSW1wb3J0SXRlbXMSHy5sZWFkbGluZS52MS5JbXBvcnRJdGVtc1JlcXVlc3QaIC5sZWFkbGluZS52MS5JbXBvcnRJdGVtc1Jlc3BvbnNlElsKDUxpc3RXb3JrSXRlbXMSIS5sZWFkbGluZS52MS5MaXN0V29ya0l0ZW1zUmVxdWVzdBoiLmxlYWRsaW5lLnYxLkxpc3RXb3JrSXRlbXNSZXNwb25zZSIDkAIBElkKDlJldHJ5V29ya0l0ZW1zEiIubGVhZGxpbmUudjEuUmV0cnlXb3JrSXRlbXNSZXF1ZXN0GiMubGVhZGxpbmUudjEuUmV0cnlXb3JrSXRlbXNSZXNwb25zZRJtChNMaXN0SW5ib3VuZE1lc3NhZ2VzEicubGVhZGxpbmUudjEuTGlzdEluYm91bmRNZXNzYWdlc1JlcXVlc3QaKC5sZWFkbGluZS52MS5MaXN0SW5ib3VuZE1lc3NhZ2VzUmVzcG9uc2UiA5ACAWIGcHJvdG8z", [file_buf_validate_validate, file_google_protobuf_timestamp, file_leadline_v1_place, file_leadline_v1_report, file_leadline_v1_status_flow]);
+
+/**
+ * A CodedEvent is one status that a partner gave with a code of a list. It is sent as JSON in ImportItemsRequest.items; what
+ * it means is for the code mappings to say (StatusFlowService.ListCodeMappings).
+ *
+ * @generated from message leadline.v1.CodedEvent
+ */
+export type CodedEvent = Message<"leadline.v1.CodedEvent"> & {
+  /**
+   * The source's id of the observation.
+   *
+   * @generated from field: string source_id = 1;
+   */
+  sourceId: string;
+
+  /**
+   * The list that the code is of.
+   *
+   * @generated from field: leadline.v1.CodeList code_list = 2;
+   */
+  codeList: CodeList;
+
+  /**
+   * The code, as the list writes it.
+   *
+   * @generated from field: string code = 3;
+   */
+  code: string;
+
+  /**
+   * Whether it happened, is expected, or was planned; unspecified: it happened.
+   *
+   * @generated from field: leadline.v1.Classifier classifier = 4;
+   */
+  classifier: Classifier;
+
+  /**
+   * When.
+   *
+   * @generated from field: leadline.v1.LocalTime occurred_at = 5;
+   */
+  occurredAt?: LocalTime | undefined;
+
+  /**
+   * When the source last said so. Absent: the time of recording.
+   *
+   * @generated from field: google.protobuf.Timestamp source_updated_at = 6;
+   */
+  sourceUpdatedAt?: Timestamp | undefined;
+
+  /**
+   * What it speaks of: the carrier's booking (`BKG`), the transport document (`TRD`), the air waybill (`AWB`, with or without
+   * its hyphen), what the shipper's side calls it; `ORDER` with an order's id, which is not for carriers.
+   *
+   * @generated from field: repeated leadline.v1.Reference references = 7;
+   */
+  references: Reference[];
+
+  /**
+   * The units that it speaks of; none: everything that the references name. A container's number may come without its check
+   * digit, as X12 315 writes it.
+   *
+   * @generated from field: repeated string unit_ids = 8;
+   */
+  unitIds: string[];
+
+  /**
+   * Where.
+   *
+   * @generated from field: leadline.v1.Place place = 9;
+   */
+  place?: Place | undefined;
+
+  /**
+   * The sequence number of the leg; 0: none, or not known.
+   *
+   * @generated from field: uint32 leg = 10;
+   */
+  leg: number;
+
+  /**
+   * Why: an X12 1651 reason, an UN/ECE 9013 reason, an IATA discrepancy code.
+   *
+   * @generated from field: string reason_code = 11;
+   */
+  reasonCode: string;
+
+  /**
+   * A remark for people.
+   *
+   * @generated from field: string remark = 12;
+   */
+  remark: string;
+
+  /**
+   * The quantities that it speaks of, by order line, where the sender knows them. Different events of one status add up.
+   *
+   * @generated from field: repeated leadline.v1.LineQuantity lines = 13;
+   */
+  lines: LineQuantity[];
+
+  /**
+   * How many of `total_pieces` it speaks of; 0, or all of them: the whole. Part and split shipments are normal in air: an
+   * order whose only line has as many pieces as the total moves by that quantity, another one by its milestone alone.
+   *
+   * @generated from field: uint32 pieces = 14;
+   */
+  pieces: number;
+
+  /**
+   * How many pieces there are in all; needed with `pieces`.
+   *
+   * @generated from field: uint32 total_pieces = 15;
+   */
+  totalPieces: number;
+};
+
+/**
+ * Describes the message leadline.v1.CodedEvent.
+ * Use `create(CodedEventSchema)` to create a new message.
+ */
+export const CodedEventSchema: GenMessage<CodedEvent> = /*@__PURE__*/
+  messageDesc(file_leadline_v1_import_service, 0);
 
 /**
  * Request of ImportItems.
@@ -52,7 +179,7 @@ export type ImportItemsRequest = Message<"leadline.v1.ImportItemsRequest"> & {
  * Use `create(ImportItemsRequestSchema)` to create a new message.
  */
 export const ImportItemsRequestSchema: GenMessage<ImportItemsRequest> = /*@__PURE__*/
-  messageDesc(file_leadline_v1_import_service, 0);
+  messageDesc(file_leadline_v1_import_service, 1);
 
 /**
  * Response of ImportItems.
@@ -73,7 +200,7 @@ export type ImportItemsResponse = Message<"leadline.v1.ImportItemsResponse"> & {
  * Use `create(ImportItemsResponseSchema)` to create a new message.
  */
 export const ImportItemsResponseSchema: GenMessage<ImportItemsResponse> = /*@__PURE__*/
-  messageDesc(file_leadline_v1_import_service, 1);
+  messageDesc(file_leadline_v1_import_service, 2);
 
 /**
  * What became of one item.
@@ -143,7 +270,7 @@ export type ImportResult = Message<"leadline.v1.ImportResult"> & {
  * Use `create(ImportResultSchema)` to create a new message.
  */
 export const ImportResultSchema: GenMessage<ImportResult> = /*@__PURE__*/
-  messageDesc(file_leadline_v1_import_service, 2);
+  messageDesc(file_leadline_v1_import_service, 3);
 
 /**
  * A WorkItem is an item that matched nothing. Output only.
@@ -227,7 +354,7 @@ export type WorkItem = Message<"leadline.v1.WorkItem"> & {
  * Use `create(WorkItemSchema)` to create a new message.
  */
 export const WorkItemSchema: GenMessage<WorkItem> = /*@__PURE__*/
-  messageDesc(file_leadline_v1_import_service, 3);
+  messageDesc(file_leadline_v1_import_service, 4);
 
 /**
  * Request of ListWorkItems.
@@ -255,7 +382,7 @@ export type ListWorkItemsRequest = Message<"leadline.v1.ListWorkItemsRequest"> &
  * Use `create(ListWorkItemsRequestSchema)` to create a new message.
  */
 export const ListWorkItemsRequestSchema: GenMessage<ListWorkItemsRequest> = /*@__PURE__*/
-  messageDesc(file_leadline_v1_import_service, 4);
+  messageDesc(file_leadline_v1_import_service, 5);
 
 /**
  * Response of ListWorkItems.
@@ -283,7 +410,7 @@ export type ListWorkItemsResponse = Message<"leadline.v1.ListWorkItemsResponse">
  * Use `create(ListWorkItemsResponseSchema)` to create a new message.
  */
 export const ListWorkItemsResponseSchema: GenMessage<ListWorkItemsResponse> = /*@__PURE__*/
-  messageDesc(file_leadline_v1_import_service, 5);
+  messageDesc(file_leadline_v1_import_service, 6);
 
 /**
  * Request of RetryWorkItems.
@@ -292,7 +419,7 @@ export const ListWorkItemsResponseSchema: GenMessage<ListWorkItemsResponse> = /*
  */
 export type RetryWorkItemsRequest = Message<"leadline.v1.RetryWorkItemsRequest"> & {
   /**
-   * Which; empty: the oldest 500.
+   * Which; empty: the 500 that were tried the longest ago, so calls one after another go through the whole list.
    *
    * @generated from field: repeated string ids = 1;
    */
@@ -304,7 +431,7 @@ export type RetryWorkItemsRequest = Message<"leadline.v1.RetryWorkItemsRequest">
  * Use `create(RetryWorkItemsRequestSchema)` to create a new message.
  */
 export const RetryWorkItemsRequestSchema: GenMessage<RetryWorkItemsRequest> = /*@__PURE__*/
-  messageDesc(file_leadline_v1_import_service, 6);
+  messageDesc(file_leadline_v1_import_service, 7);
 
 /**
  * Response of RetryWorkItems.
@@ -325,7 +452,134 @@ export type RetryWorkItemsResponse = Message<"leadline.v1.RetryWorkItemsResponse
  * Use `create(RetryWorkItemsResponseSchema)` to create a new message.
  */
 export const RetryWorkItemsResponseSchema: GenMessage<RetryWorkItemsResponse> = /*@__PURE__*/
-  messageDesc(file_leadline_v1_import_service, 7);
+  messageDesc(file_leadline_v1_import_service, 8);
+
+/**
+ * An InboundMessage is an item as it came in, and what became of it. Output only.
+ * Of an item that is longer than the bound only the result is kept.
+ *
+ * @generated from message leadline.v1.InboundMessage
+ */
+export type InboundMessage = Message<"leadline.v1.InboundMessage"> & {
+  /**
+   * The id (`msg_...`).
+   *
+   * @generated from field: string id = 1;
+   */
+  id: string;
+
+  /**
+   * The item's format.
+   *
+   * @generated from field: leadline.v1.MessageFormat format = 2;
+   */
+  format: MessageFormat;
+
+  /**
+   * The carrier that sent it, where that was said.
+   *
+   * @generated from field: string carrier = 3;
+   */
+  carrier: string;
+
+  /**
+   * The item as it came.
+   *
+   * @generated from field: string item = 4;
+   */
+  item: string;
+
+  /**
+   * When it came.
+   *
+   * @generated from field: google.protobuf.Timestamp received_at = 5;
+   */
+  receivedAt?: Timestamp | undefined;
+
+  /**
+   * The key that brought it.
+   *
+   * @generated from field: string actor = 6;
+   */
+  actor: string;
+
+  /**
+   * What became of it when it came.
+   *
+   * @generated from field: leadline.v1.ImportResult result = 7;
+   */
+  result?: ImportResult | undefined;
+};
+
+/**
+ * Describes the message leadline.v1.InboundMessage.
+ * Use `create(InboundMessageSchema)` to create a new message.
+ */
+export const InboundMessageSchema: GenMessage<InboundMessage> = /*@__PURE__*/
+  messageDesc(file_leadline_v1_import_service, 9);
+
+/**
+ * Request of ListInboundMessages.
+ *
+ * @generated from message leadline.v1.ListInboundMessagesRequest
+ */
+export type ListInboundMessagesRequest = Message<"leadline.v1.ListInboundMessagesRequest"> & {
+  /**
+   * How many at most; 0: 100; more than 1,000 counts as 1,000.
+   *
+   * @generated from field: int32 page_size = 1;
+   */
+  pageSize: number;
+
+  /**
+   * The `next_page_token` of the page before; empty: the first page.
+   *
+   * @generated from field: string page_token = 2;
+   */
+  pageToken: string;
+
+  /**
+   * Only items that carry this id of their source; empty: all.
+   *
+   * @generated from field: string source_id = 3;
+   */
+  sourceId: string;
+};
+
+/**
+ * Describes the message leadline.v1.ListInboundMessagesRequest.
+ * Use `create(ListInboundMessagesRequestSchema)` to create a new message.
+ */
+export const ListInboundMessagesRequestSchema: GenMessage<ListInboundMessagesRequest> = /*@__PURE__*/
+  messageDesc(file_leadline_v1_import_service, 10);
+
+/**
+ * Response of ListInboundMessages.
+ *
+ * @generated from message leadline.v1.ListInboundMessagesResponse
+ */
+export type ListInboundMessagesResponse = Message<"leadline.v1.ListInboundMessagesResponse"> & {
+  /**
+   * The page.
+   *
+   * @generated from field: repeated leadline.v1.InboundMessage messages = 1;
+   */
+  messages: InboundMessage[];
+
+  /**
+   * Where the next page starts; empty: this was the last.
+   *
+   * @generated from field: string next_page_token = 2;
+   */
+  nextPageToken: string;
+};
+
+/**
+ * Describes the message leadline.v1.ListInboundMessagesResponse.
+ * Use `create(ListInboundMessagesResponseSchema)` to create a new message.
+ */
+export const ListInboundMessagesResponseSchema: GenMessage<ListInboundMessagesResponse> = /*@__PURE__*/
+  messageDesc(file_leadline_v1_import_service, 11);
 
 /**
  * The formats that can be taken.
@@ -360,6 +614,14 @@ export const MessageFormat = {
    * @generated from enum value: MESSAGE_FORMAT_DCSA_TNT_3 = 3;
    */
   DCSA_TNT_3: 3,
+
+  /**
+   * A CodedEvent as JSON: one status of a message of another standard (IATA FSU, X12 214 and 315, IFTSTA), as a gateway that
+   * reads them hands it on.
+   *
+   * @generated from enum value: MESSAGE_FORMAT_CODED_EVENT = 4;
+   */
+  CODED_EVENT: 4,
 } as const;
 
 /**
@@ -429,6 +691,13 @@ export const ImportOutcome = {
    * @generated from enum value: IMPORT_OUTCOME_REFUSED = 6;
    */
   REFUSED: 6,
+
+  /**
+   * Its code is known and moves nothing; nothing was recorded.
+   *
+   * @generated from enum value: IMPORT_OUTCOME_PASSED_OVER = 7;
+   */
+  PASSED_OVER: 7,
 } as const;
 
 /**
@@ -481,6 +750,17 @@ export const ImportService: GenService<{
     methodKind: "unary";
     input: typeof RetryWorkItemsRequestSchema;
     output: typeof RetryWorkItemsResponseSchema;
+  },
+  /**
+   * ListInboundMessages lists the items that came in, as they came, the newest first. They are kept where the tier says so
+   * (ADAPTIVE), as long as a journey's history; else FAILED_PRECONDITION with TIER_EXCLUDES.
+   *
+   * @generated from rpc leadline.v1.ImportService.ListInboundMessages
+   */
+  listInboundMessages: {
+    methodKind: "unary";
+    input: typeof ListInboundMessagesRequestSchema;
+    output: typeof ListInboundMessagesResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_leadline_v1_import_service, 0);

@@ -7,7 +7,7 @@ import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2
 import { file_buf_validate_validate } from "@bufbuild/protovalidate/gen/buf/validate/validate_pb.js";
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
 import { file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
-import type { Event } from "./event_pb.ts";
+import type { Event, HistoryCut } from "./event_pb.ts";
 import { file_leadline_v1_event } from "./event_pb.ts";
 import type { Order, OrderDetails, OrderFilter, OrderLine } from "./order_pb.ts";
 import { file_leadline_v1_order } from "./order_pb.ts";
@@ -23,7 +23,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file leadline/v1/order_service.proto.
  */
 export const file_leadline_v1_order_service: GenFile = /*@__PURE__*/
-  fileDesc("Ch9sZWFkbGluZS92MS9vcmRlcl9zZXJ2aWNlLnByb3RvEgtsZWFkbGluZS52MSLlAwoSQ3JlYXRlT3JkZXJSZXF1ZXN0EhwKCnJlcXVlc3RfaWQYASABKAlCCLpIBXIDGIABEj0KCG9yZGVyX2lkGAIgASgJQiu6SCjYAQFyIzIhXltBLVphLXowLTldW0EtWmEtejAtOS5fLV17MCw2M30kEjQKCnJlZmVyZW5jZXMYAyADKAsyFi5sZWFkbGluZS52MS5SZWZlcmVuY2VCCLpIBZIBAhAyEiIKBm9yaWdpbhgEIAEoCzISLmxlYWRsaW5lLnYxLlBsYWNlEicKC2Rlc3RpbmF0aW9uGAUgASgLMhIubGVhZGxpbmUudjEuUGxhY2USMAoFbGluZXMYBiADKAsyFi5sZWFkbGluZS52MS5PcmRlckxpbmVCCbpIBpIBAxDIARIrCgV1bml0cxgHIAMoCzIRLmxlYWRsaW5lLnYxLlVuaXRCCbpIBpIBAxDIARItCgdwYXJ0aWVzGAggAygLMhIubGVhZGxpbmUudjEuUGFydHlCCLpIBZIBAhAeEi8KC3Byb21pc2VkX2F0GAkgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIwCgxyZXF1ZXN0ZWRfYXQYCiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIjgKE0NyZWF0ZU9yZGVyUmVzcG9uc2USIQoFb3JkZXIYASABKAsyEi5sZWFkbGluZS52MS5PcmRlciKiAQoPR2V0T3JkZXJSZXF1ZXN0EjoKCG9yZGVyX2lkGAEgASgJQii6SCVyIzIhXltBLVphLXowLTldW0EtWmEtejAtOS5fLV17MCw2M30kEjAKCmFzX29mX3RpbWUYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wSAASGAoOYXNfb2ZfcmV2aXNpb24YAyABKARIAEIHCgVhc19vZiJhChBHZXRPcmRlclJlc3BvbnNlEiEKBW9yZGVyGAEgASgLMhIubGVhZGxpbmUudjEuT3JkZXISKgoHZGV0YWlscxgCIAEoCzIZLmxlYWRsaW5lLnYxLk9yZGVyRGV0YWlscyJgChVCYXRjaEdldE9yZGVyc1JlcXVlc3QSRwoJb3JkZXJfaWRzGAEgAygJQjS6SDGSAS4IARD0AxgBIiVyIzIhXltBLVphLXowLTldW0EtWmEtejAtOS5fLV17MCw2M30kIlEKFkJhdGNoR2V0T3JkZXJzUmVzcG9uc2USIgoGb3JkZXJzGAEgAygLMhIubGVhZGxpbmUudjEuT3JkZXISEwoLdW5rbm93bl9pZHMYAiADKAkidwoRTGlzdE9yZGVyc1JlcXVlc3QSKAoGZmlsdGVyGAEgASgLMhgubGVhZGxpbmUudjEuT3JkZXJGaWx0ZXISGgoJcGFnZV9zaXplGAIgASgFQge6SAQaAigAEhwKCnBhZ2VfdG9rZW4YAyABKAlCCLpIBXIDGIAEIlEKEkxpc3RPcmRlcnNSZXNwb25zZRIiCgZvcmRlcnMYASADKAsyEi5sZWFkbGluZS52MS5PcmRlchIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkitQEKE1JlcG9ydFN0YXR1c1JlcXVlc3QSHAoKcmVxdWVzdF9pZBgBIAEoCUIIukgFcgMYgAESOgoIb3JkZXJfaWQYAiABKAlCKLpIJXIjMiFeW0EtWmEtejAtOV1bQS1aYS16MC05Ll8tXXswLDYzfSQSKwoGcmVwb3J0GAMgASgLMhMubGVhZGxpbmUudjEuUmVwb3J0Qga6SAPIAQESFwoPcmVmdXNlX2lmX3VuZml0GAQgASgIIqsBChRSZXBvcnRTdGF0dXNSZXNwb25zZRIrCgdvdXRjb21lGAEgASgOMhoubGVhZGxpbmUudjEuUmVwb3J0T3V0Y29tZRIgCgVmbGFncxgCIAMoDjIRLmxlYWRsaW5lLnYxLkZsYWcSDgoGc3RhdHVzGAMgASgJEg8KB3ZlcnNpb24YBCABKAQSEAoIcG9zaXRpb24YBSABKAkSEQoJc291cmNlX2lkGAYgASgJIl0KGEJhdGNoUmVwb3J0U3RhdHVzUmVxdWVzdBJBCgVpdGVtcxgBIAMoCzIgLmxlYWRsaW5lLnYxLlJlcG9ydFN0YXR1c1JlcXVlc3RCELpIDZIBCggBEPQDIgPYAQMiUgoZQmF0Y2hSZXBvcnRTdGF0dXNSZXNwb25zZRI1CgdyZXN1bHRzGAEgAygLMiQubGVhZGxpbmUudjEuQmF0Y2hSZXBvcnRTdGF0dXNSZXN1bHQigwEKF0JhdGNoUmVwb3J0U3RhdHVzUmVzdWx0EjUKCHJlc3BvbnNlGAEgASgLMiEubGVhZGxpbmUudjEuUmVwb3J0U3RhdHVzUmVzcG9uc2VIABInCgVlcnJvchgCIAEoCzIWLmxlYWRsaW5lLnYxLkl0ZW1FcnJvckgAQggKBnJlc3VsdCI6CglJdGVtRXJyb3ISDAoEY29kZRgBIAEoBRIOCgZyZWFzb24YAiABKAkSDwoHbWVzc2FnZRgDIAEoCSL5AQoUUmV0cmFjdFJlcG9ydFJlcXVlc3QSHAoKcmVxdWVzdF9pZBgBIAEoCUIIukgFcgMYgAESOgoIb3JkZXJfaWQYAiABKAlCKLpIJXIjMiFeW0EtWmEtejAtOV1bQS1aYS16MC05Ll8tXXswLDYzfSQSFwoGc291cmNlGAMgASgJQge6SARyAhhkEh0KCXNvdXJjZV9pZBgEIAEoCUIKukgHcgUQARj0AxI1ChFzb3VyY2VfdXBkYXRlZF9hdBgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASGAoGcmVhc29uGAYgASgJQgi6SAVyAxj0AyJnChVSZXRyYWN0UmVwb3J0UmVzcG9uc2USKwoHb3V0Y29tZRgBIAEoDjIaLmxlYWRsaW5lLnYxLlJlcG9ydE91dGNvbWUSIQoFb3JkZXIYAiABKAsyEi5sZWFkbGluZS52MS5PcmRlciKfAQoQSG9sZE9yZGVyUmVxdWVzdBIcCgpyZXF1ZXN0X2lkGAEgASgJQgi6SAVyAxiAARI6CghvcmRlcl9pZBgCIAEoCUIoukglciMyIV5bQS1aYS16MC05XVtBLVphLXowLTkuXy1dezAsNjN9JBIVCgRldGFnGAMgASgJQge6SARyAhgUEhoKBnJlYXNvbhgEIAEoCUIKukgHcgUQARj0AyI2ChFIb2xkT3JkZXJSZXNwb25zZRIhCgVvcmRlchgBIAEoCzISLmxlYWRsaW5lLnYxLk9yZGVyIqABChNSZWxlYXNlT3JkZXJSZXF1ZXN0EhwKCnJlcXVlc3RfaWQYASABKAlCCLpIBXIDGIABEjoKCG9yZGVyX2lkGAIgASgJQii6SCVyIzIhXltBLVphLXowLTldW0EtWmEtejAtOS5fLV17MCw2M30kEhUKBGV0YWcYAyABKAlCB7pIBHICGBQSGAoGcmVtYXJrGAQgASgJQgi6SAVyAxj0AyI5ChRSZWxlYXNlT3JkZXJSZXNwb25zZRIhCgVvcmRlchgBIAEoCzISLmxlYWRsaW5lLnYxLk9yZGVyIqEBChJDYW5jZWxPcmRlclJlcXVlc3QSHAoKcmVxdWVzdF9pZBgBIAEoCUIIukgFcgMYgAESOgoIb3JkZXJfaWQYAiABKAlCKLpIJXIjMiFeW0EtWmEtejAtOV1bQS1aYS16MC05Ll8tXXswLDYzfSQSFQoEZXRhZxgDIAEoCUIHukgEcgIYFBIaCgZyZWFzb24YBCABKAlCCrpIB3IFEAEY9AMiOAoTQ2FuY2VsT3JkZXJSZXNwb25zZRIhCgVvcmRlchgBIAEoCzISLmxlYWRsaW5lLnYxLk9yZGVyIo4BChZMaXN0T3JkZXJFdmVudHNSZXF1ZXN0EjoKCG9yZGVyX2lkGAEgASgJQii6SCVyIzIhXltBLVphLXowLTldW0EtWmEtejAtOS5fLV17MCw2M30kEhoKCXBhZ2Vfc2l6ZRgCIAEoBUIHukgEGgIoABIcCgpwYWdlX3Rva2VuGAMgASgJQgi6SAVyAxiABCJWChdMaXN0T3JkZXJFdmVudHNSZXNwb25zZRIiCgZldmVudHMYASADKAsyEi5sZWFkbGluZS52MS5FdmVudBIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkipAEKEldhdGNoT3JkZXJzUmVxdWVzdBIoCgZmaWx0ZXIYASABKAsyGC5sZWFkbGluZS52MS5PcmRlckZpbHRlchIaCghwb3NpdGlvbhgCIAEoCUIIukgFcgMYgAISGAoQaW5jbHVkZV9zbmFwc2hvdBgDIAEoCBIuCgRtb2RlGAQgASgOMhYubGVhZGxpbmUudjEuV2F0Y2hNb2RlQgi6SAWCAQIQASLTAgoTV2F0Y2hPcmRlcnNSZXNwb25zZRIiCgZldmVudHMYASADKAsyEi5sZWFkbGluZS52MS5FdmVudBIqCgdzdGFydGVkGAIgASgLMhkubGVhZGxpbmUudjEuV2F0Y2hTdGFydGVkEiIKBm9yZGVycxgDIAMoCzISLmxlYWRsaW5lLnYxLk9yZGVyEigKBnN5bmNlZBgEIAEoCzIYLmxlYWRsaW5lLnYxLldhdGNoU3luY2VkEiQKBGxlZnQYBSADKAsyFi5sZWFkbGluZS52MS5XYXRjaExlZnQSLAoIYm9va21hcmsYBiABKAsyGi5sZWFkbGluZS52MS5XYXRjaEJvb2ttYXJrEiYKBXJlc2V0GAcgASgLMhcubGVhZGxpbmUudjEuV2F0Y2hSZXNldBIiCgNlbmQYCCABKAsyFS5sZWFkbGluZS52MS5XYXRjaEVuZDKdCAoMT3JkZXJTZXJ2aWNlElAKC0NyZWF0ZU9yZGVyEh8ubGVhZGxpbmUudjEuQ3JlYXRlT3JkZXJSZXF1ZXN0GiAubGVhZGxpbmUudjEuQ3JlYXRlT3JkZXJSZXNwb25zZRJMCghHZXRPcmRlchIcLmxlYWRsaW5lLnYxLkdldE9yZGVyUmVxdWVzdBodLmxlYWRsaW5lLnYxLkdldE9yZGVyUmVzcG9uc2UiA5ACARJeCg5CYXRjaEdldE9yZGVycxIiLmxlYWRsaW5lLnYxLkJhdGNoR2V0T3JkZXJzUmVxdWVzdBojLmxlYWRsaW5lLnYxLkJhdGNoR2V0T3JkZXJzUmVzcG9uc2UiA5ACARJSCgpMaXN0T3JkZXJzEh4ubGVhZGxpbmUudjEuTGlzdE9yZGVyc1JlcXVlc3QaHy5sZWFkbGluZS52MS5MaXN0T3JkZXJzUmVzcG9uc2UiA5ACARJTCgxSZXBvcnRTdGF0dXMSIC5sZWFkbGluZS52MS5SZXBvcnRTdGF0dXNSZXF1ZXN0GiEubGVhZGxpbmUudjEuUmVwb3J0U3RhdHVzUmVzcG9uc2USYgoRQmF0Y2hSZXBvcnRTdGF0dXMSJS5sZWFkbGluZS52MS5CYXRjaFJlcG9ydFN0YXR1c1JlcXVlc3QaJi5sZWFkbGluZS52MS5CYXRjaFJlcG9ydFN0YXR1c1Jlc3BvbnNlElYKDVJldHJhY3RSZXBvcnQSIS5sZWFkbGluZS52MS5SZXRyYWN0UmVwb3J0UmVxdWVzdBoiLmxlYWRsaW5lLnYxLlJldHJhY3RSZXBvcnRSZXNwb25zZRJKCglIb2xkT3JkZXISHS5sZWFkbGluZS52MS5Ib2xkT3JkZXJSZXF1ZXN0Gh4ubGVhZGxpbmUudjEuSG9sZE9yZGVyUmVzcG9uc2USUwoMUmVsZWFzZU9yZGVyEiAubGVhZGxpbmUudjEuUmVsZWFzZU9yZGVyUmVxdWVzdBohLmxlYWRsaW5lLnYxLlJlbGVhc2VPcmRlclJlc3BvbnNlElAKC0NhbmNlbE9yZGVyEh8ubGVhZGxpbmUudjEuQ2FuY2VsT3JkZXJSZXF1ZXN0GiAubGVhZGxpbmUudjEuQ2FuY2VsT3JkZXJSZXNwb25zZRJhCg9MaXN0T3JkZXJFdmVudHMSIy5sZWFkbGluZS52MS5MaXN0T3JkZXJFdmVudHNSZXF1ZXN0GiQubGVhZGxpbmUudjEuTGlzdE9yZGVyRXZlbnRzUmVzcG9uc2UiA5ACARJSCgtXYXRjaE9yZGVycxIfLmxlYWRsaW5lLnYxLldhdGNoT3JkZXJzUmVxdWVzdBogLmxlYWRsaW5lLnYxLldhdGNoT3JkZXJzUmVzcG9uc2UwAWIGcHJvdG8z", [file_buf_validate_validate, file_google_protobuf_timestamp, file_leadline_v1_event, file_leadline_v1_order, file_leadline_v1_place, file_leadline_v1_report, file_leadline_v1_watch]);
+  fileDesc("Ch9sZWFkbGluZS92MS9vcmRlcl9zZXJ2aWNlLnByb3RvEgtsZWFkbGluZS52MSL/AwoSQ3JlYXRlT3JkZXJSZXF1ZXN0EhwKCnJlcXVlc3RfaWQYASABKAlCCLpIBXIDGIABEj0KCG9yZGVyX2lkGAIgASgJQiu6SCjYAQFyIzIhXltBLVphLXowLTldW0EtWmEtejAtOS5fLV17MCw2M30kEjQKCnJlZmVyZW5jZXMYAyADKAsyFi5sZWFkbGluZS52MS5SZWZlcmVuY2VCCLpIBZIBAhAyEiIKBm9yaWdpbhgEIAEoCzISLmxlYWRsaW5lLnYxLlBsYWNlEicKC2Rlc3RpbmF0aW9uGAUgASgLMhIubGVhZGxpbmUudjEuUGxhY2USMAoFbGluZXMYBiADKAsyFi5sZWFkbGluZS52MS5PcmRlckxpbmVCCbpIBpIBAxDIARIrCgV1bml0cxgHIAMoCzIRLmxlYWRsaW5lLnYxLlVuaXRCCbpIBpIBAxDIARItCgdwYXJ0aWVzGAggAygLMhIubGVhZGxpbmUudjEuUGFydHlCCLpIBZIBAhAeEi8KC3Byb21pc2VkX2F0GAkgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIwCgxyZXF1ZXN0ZWRfYXQYCiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhgKB2Zsb3dfaWQYCyABKAlCB7pIBHICGCgiOAoTQ3JlYXRlT3JkZXJSZXNwb25zZRIhCgVvcmRlchgBIAEoCzISLmxlYWRsaW5lLnYxLk9yZGVyIqIBCg9HZXRPcmRlclJlcXVlc3QSOgoIb3JkZXJfaWQYASABKAlCKLpIJXIjMiFeW0EtWmEtejAtOV1bQS1aYS16MC05Ll8tXXswLDYzfSQSMAoKYXNfb2ZfdGltZRgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXBIABIYCg5hc19vZl9yZXZpc2lvbhgDIAEoBEgAQgcKBWFzX29mImEKEEdldE9yZGVyUmVzcG9uc2USIQoFb3JkZXIYASABKAsyEi5sZWFkbGluZS52MS5PcmRlchIqCgdkZXRhaWxzGAIgASgLMhkubGVhZGxpbmUudjEuT3JkZXJEZXRhaWxzImAKFUJhdGNoR2V0T3JkZXJzUmVxdWVzdBJHCglvcmRlcl9pZHMYASADKAlCNLpIMZIBLggBEPQDGAEiJXIjMiFeW0EtWmEtejAtOV1bQS1aYS16MC05Ll8tXXswLDYzfSQiUQoWQmF0Y2hHZXRPcmRlcnNSZXNwb25zZRIiCgZvcmRlcnMYASADKAsyEi5sZWFkbGluZS52MS5PcmRlchITCgt1bmtub3duX2lkcxgCIAMoCSJ3ChFMaXN0T3JkZXJzUmVxdWVzdBIoCgZmaWx0ZXIYASABKAsyGC5sZWFkbGluZS52MS5PcmRlckZpbHRlchIaCglwYWdlX3NpemUYAiABKAVCB7pIBBoCKAASHAoKcGFnZV90b2tlbhgDIAEoCUIIukgFcgMYgAQiUQoSTGlzdE9yZGVyc1Jlc3BvbnNlEiIKBm9yZGVycxgBIAMoCzISLmxlYWRsaW5lLnYxLk9yZGVyEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSK1AQoTUmVwb3J0U3RhdHVzUmVxdWVzdBIcCgpyZXF1ZXN0X2lkGAEgASgJQgi6SAVyAxiAARI6CghvcmRlcl9pZBgCIAEoCUIoukglciMyIV5bQS1aYS16MC05XVtBLVphLXowLTkuXy1dezAsNjN9JBIrCgZyZXBvcnQYAyABKAsyEy5sZWFkbGluZS52MS5SZXBvcnRCBrpIA8gBARIXCg9yZWZ1c2VfaWZfdW5maXQYBCABKAgiqwEKFFJlcG9ydFN0YXR1c1Jlc3BvbnNlEisKB291dGNvbWUYASABKA4yGi5sZWFkbGluZS52MS5SZXBvcnRPdXRjb21lEiAKBWZsYWdzGAIgAygOMhEubGVhZGxpbmUudjEuRmxhZxIOCgZzdGF0dXMYAyABKAkSDwoHdmVyc2lvbhgEIAEoBBIQCghwb3NpdGlvbhgFIAEoCRIRCglzb3VyY2VfaWQYBiABKAkiXQoYQmF0Y2hSZXBvcnRTdGF0dXNSZXF1ZXN0EkEKBWl0ZW1zGAEgAygLMiAubGVhZGxpbmUudjEuUmVwb3J0U3RhdHVzUmVxdWVzdEIQukgNkgEKCAEQ9AMiA9gBAyJSChlCYXRjaFJlcG9ydFN0YXR1c1Jlc3BvbnNlEjUKB3Jlc3VsdHMYASADKAsyJC5sZWFkbGluZS52MS5CYXRjaFJlcG9ydFN0YXR1c1Jlc3VsdCKDAQoXQmF0Y2hSZXBvcnRTdGF0dXNSZXN1bHQSNQoIcmVzcG9uc2UYASABKAsyIS5sZWFkbGluZS52MS5SZXBvcnRTdGF0dXNSZXNwb25zZUgAEicKBWVycm9yGAIgASgLMhYubGVhZGxpbmUudjEuSXRlbUVycm9ySABCCAoGcmVzdWx0IjoKCUl0ZW1FcnJvchIMCgRjb2RlGAEgASgFEg4KBnJlYXNvbhgCIAEoCRIPCgdtZXNzYWdlGAMgASgJIvkBChRSZXRyYWN0UmVwb3J0UmVxdWVzdBIcCgpyZXF1ZXN0X2lkGAEgASgJQgi6SAVyAxiAARI6CghvcmRlcl9pZBgCIAEoCUIoukglciMyIV5bQS1aYS16MC05XVtBLVphLXowLTkuXy1dezAsNjN9JBIXCgZzb3VyY2UYAyABKAlCB7pIBHICGGQSHQoJc291cmNlX2lkGAQgASgJQgq6SAdyBRABGPQDEjUKEXNvdXJjZV91cGRhdGVkX2F0GAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIYCgZyZWFzb24YBiABKAlCCLpIBXIDGPQDImcKFVJldHJhY3RSZXBvcnRSZXNwb25zZRIrCgdvdXRjb21lGAEgASgOMhoubGVhZGxpbmUudjEuUmVwb3J0T3V0Y29tZRIhCgVvcmRlchgCIAEoCzISLmxlYWRsaW5lLnYxLk9yZGVyIp8BChBIb2xkT3JkZXJSZXF1ZXN0EhwKCnJlcXVlc3RfaWQYASABKAlCCLpIBXIDGIABEjoKCG9yZGVyX2lkGAIgASgJQii6SCVyIzIhXltBLVphLXowLTldW0EtWmEtejAtOS5fLV17MCw2M30kEhUKBGV0YWcYAyABKAlCB7pIBHICGBQSGgoGcmVhc29uGAQgASgJQgq6SAdyBRABGPQDIjYKEUhvbGRPcmRlclJlc3BvbnNlEiEKBW9yZGVyGAEgASgLMhIubGVhZGxpbmUudjEuT3JkZXIioAEKE1JlbGVhc2VPcmRlclJlcXVlc3QSHAoKcmVxdWVzdF9pZBgBIAEoCUIIukgFcgMYgAESOgoIb3JkZXJfaWQYAiABKAlCKLpIJXIjMiFeW0EtWmEtejAtOV1bQS1aYS16MC05Ll8tXXswLDYzfSQSFQoEZXRhZxgDIAEoCUIHukgEcgIYFBIYCgZyZW1hcmsYBCABKAlCCLpIBXIDGPQDIjkKFFJlbGVhc2VPcmRlclJlc3BvbnNlEiEKBW9yZGVyGAEgASgLMhIubGVhZGxpbmUudjEuT3JkZXIioQEKEkNhbmNlbE9yZGVyUmVxdWVzdBIcCgpyZXF1ZXN0X2lkGAEgASgJQgi6SAVyAxiAARI6CghvcmRlcl9pZBgCIAEoCUIoukglciMyIV5bQS1aYS16MC05XVtBLVphLXowLTkuXy1dezAsNjN9JBIVCgRldGFnGAMgASgJQge6SARyAhgUEhoKBnJlYXNvbhgEIAEoCUIKukgHcgUQARj0AyI4ChNDYW5jZWxPcmRlclJlc3BvbnNlEiEKBW9yZGVyGAEgASgLMhIubGVhZGxpbmUudjEuT3JkZXIiigEKElJlZGFjdE9yZGVyUmVxdWVzdBIcCgpyZXF1ZXN0X2lkGAEgASgJQgi6SAVyAxiAARI6CghvcmRlcl9pZBgCIAEoCUIoukglciMyIV5bQS1aYS16MC05XVtBLVphLXowLTkuXy1dezAsNjN9JBIaCgZyZWFzb24YAyABKAlCCrpIB3IFEAEY9AMigQEKE1JlZGFjdE9yZGVyUmVzcG9uc2USIQoFb3JkZXIYASABKAsyEi5sZWFkbGluZS52MS5PcmRlchIYChBldmVudHNfcmV3cml0dGVuGAIgASgNEhMKC2Jvb2tpbmdfaWRzGAMgAygJEhgKEGJvb2tpbmdfaWRzX2tlcHQYBCADKAkibgoSUmVkYWN0UGFydHlSZXF1ZXN0Eh4KCnBhcnR5X25hbWUYASABKAlCCrpIB3IFEAEYyAESGgoGcmVhc29uGAIgASgJQgq6SAdyBRABGPQDEhwKCnBhZ2VfdG9rZW4YAyABKAlCCLpIBXIDGIAEItsBChNSZWRhY3RQYXJ0eVJlc3BvbnNlEhEKCW9yZGVyX2lkcxgBIAMoCRIQCghleGFtaW5lZBgCIAEoDRIXCg9uZXh0X3BhZ2VfdG9rZW4YAyABKAkSHgoWb3JkZXJfaWRzX3N0aWxsX25hbWluZxgEIAMoCRIgChhib29raW5nX2lkc19zdGlsbF9uYW1pbmcYBSADKAkSGQoRcmF3X2l0ZW1zX2RlbGV0ZWQYBiABKA0SEwoLYm9va2luZ19pZHMYByADKAkSFAoMc3RpbGxfbmFtaW5nGAggAygJIo4BChZMaXN0T3JkZXJFdmVudHNSZXF1ZXN0EjoKCG9yZGVyX2lkGAEgASgJQii6SCVyIzIhXltBLVphLXowLTldW0EtWmEtejAtOS5fLV17MCw2M30kEhoKCXBhZ2Vfc2l6ZRgCIAEoBUIHukgEGgIoABIcCgpwYWdlX3Rva2VuGAMgASgJQgi6SAVyAxiABCKEAQoXTGlzdE9yZGVyRXZlbnRzUmVzcG9uc2USIgoGZXZlbnRzGAEgAygLMhIubGVhZGxpbmUudjEuRXZlbnQSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJEiwKC2hpc3RvcnlfY3V0GAMgASgLMhcubGVhZGxpbmUudjEuSGlzdG9yeUN1dCKkAQoSV2F0Y2hPcmRlcnNSZXF1ZXN0EigKBmZpbHRlchgBIAEoCzIYLmxlYWRsaW5lLnYxLk9yZGVyRmlsdGVyEhoKCHBvc2l0aW9uGAIgASgJQgi6SAVyAxiAAhIYChBpbmNsdWRlX3NuYXBzaG90GAMgASgIEi4KBG1vZGUYBCABKA4yFi5sZWFkbGluZS52MS5XYXRjaE1vZGVCCLpIBYIBAhABItMCChNXYXRjaE9yZGVyc1Jlc3BvbnNlEiIKBmV2ZW50cxgBIAMoCzISLmxlYWRsaW5lLnYxLkV2ZW50EioKB3N0YXJ0ZWQYAiABKAsyGS5sZWFkbGluZS52MS5XYXRjaFN0YXJ0ZWQSIgoGb3JkZXJzGAMgAygLMhIubGVhZGxpbmUudjEuT3JkZXISKAoGc3luY2VkGAQgASgLMhgubGVhZGxpbmUudjEuV2F0Y2hTeW5jZWQSJAoEbGVmdBgFIAMoCzIWLmxlYWRsaW5lLnYxLldhdGNoTGVmdBIsCghib29rbWFyaxgGIAEoCzIaLmxlYWRsaW5lLnYxLldhdGNoQm9va21hcmsSJgoFcmVzZXQYByABKAsyFy5sZWFkbGluZS52MS5XYXRjaFJlc2V0EiIKA2VuZBgIIAEoCzIVLmxlYWRsaW5lLnYxLldhdGNoRW5kMsEJCgxPcmRlclNlcnZpY2USUAoLQ3JlYXRlT3JkZXISHy5sZWFkbGluZS52MS5DcmVhdGVPcmRlclJlcXVlc3QaIC5sZWFkbGluZS52MS5DcmVhdGVPcmRlclJlc3BvbnNlEkwKCEdldE9yZGVyEhwubGVhZGxpbmUudjEuR2V0T3JkZXJSZXF1ZXN0Gh0ubGVhZGxpbmUudjEuR2V0T3JkZXJSZXNwb25zZSIDkAIBEl4KDkJhdGNoR2V0T3JkZXJzEiIubGVhZGxpbmUudjEuQmF0Y2hHZXRPcmRlcnNSZXF1ZXN0GiMubGVhZGxpbmUudjEuQmF0Y2hHZXRPcmRlcnNSZXNwb25zZSIDkAIBElIKCkxpc3RPcmRlcnMSHi5sZWFkbGluZS52MS5MaXN0T3JkZXJzUmVxdWVzdBofLmxlYWRsaW5lLnYxLkxpc3RPcmRlcnNSZXNwb25zZSIDkAIBElMKDFJlcG9ydFN0YXR1cxIgLmxlYWRsaW5lLnYxLlJlcG9ydFN0YXR1c1JlcXVlc3QaIS5sZWFkbGluZS52MS5SZXBvcnRTdGF0dXNSZXNwb25zZRJiChFCYXRjaFJlcG9ydFN0YXR1cxIlLmxlYWRsaW5lLnYxLkJhdGNoUmVwb3J0U3RhdHVzUmVxdWVzdBomLmxlYWRsaW5lLnYxLkJhdGNoUmVwb3J0U3RhdHVzUmVzcG9uc2USVgoNUmV0cmFjdFJlcG9ydBIhLmxlYWRsaW5lLnYxLlJldHJhY3RSZXBvcnRSZXF1ZXN0GiIubGVhZGxpbmUudjEuUmV0cmFjdFJlcG9ydFJlc3BvbnNlEkoKCUhvbGRPcmRlchIdLmxlYWRsaW5lLnYxLkhvbGRPcmRlclJlcXVlc3QaHi5sZWFkbGluZS52MS5Ib2xkT3JkZXJSZXNwb25zZRJTCgxSZWxlYXNlT3JkZXISIC5sZWFkbGluZS52MS5SZWxlYXNlT3JkZXJSZXF1ZXN0GiEubGVhZGxpbmUudjEuUmVsZWFzZU9yZGVyUmVzcG9uc2USUAoLQ2FuY2VsT3JkZXISHy5sZWFkbGluZS52MS5DYW5jZWxPcmRlclJlcXVlc3QaIC5sZWFkbGluZS52MS5DYW5jZWxPcmRlclJlc3BvbnNlElAKC1JlZGFjdE9yZGVyEh8ubGVhZGxpbmUudjEuUmVkYWN0T3JkZXJSZXF1ZXN0GiAubGVhZGxpbmUudjEuUmVkYWN0T3JkZXJSZXNwb25zZRJQCgtSZWRhY3RQYXJ0eRIfLmxlYWRsaW5lLnYxLlJlZGFjdFBhcnR5UmVxdWVzdBogLmxlYWRsaW5lLnYxLlJlZGFjdFBhcnR5UmVzcG9uc2USYQoPTGlzdE9yZGVyRXZlbnRzEiMubGVhZGxpbmUudjEuTGlzdE9yZGVyRXZlbnRzUmVxdWVzdBokLmxlYWRsaW5lLnYxLkxpc3RPcmRlckV2ZW50c1Jlc3BvbnNlIgOQAgESUgoLV2F0Y2hPcmRlcnMSHy5sZWFkbGluZS52MS5XYXRjaE9yZGVyc1JlcXVlc3QaIC5sZWFkbGluZS52MS5XYXRjaE9yZGVyc1Jlc3BvbnNlMAFiBnByb3RvMw", [file_buf_validate_validate, file_google_protobuf_timestamp, file_leadline_v1_event, file_leadline_v1_order, file_leadline_v1_place, file_leadline_v1_report, file_leadline_v1_watch]);
 
 /**
  * Request of CreateOrder.
@@ -100,6 +100,14 @@ export type CreateOrderRequest = Message<"leadline.v1.CreateOrderRequest"> & {
    * @generated from field: google.protobuf.Timestamp requested_at = 10;
    */
   requestedAt?: Timestamp | undefined;
+
+  /**
+   * The status flow, its newest version; empty: the tenant's default. NOT_FOUND with FLOW_UNKNOWN: there is none;
+   * FAILED_PRECONDITION with FLOW_UNPUBLISHED: it has no version yet.
+   *
+   * @generated from field: string flow_id = 11;
+   */
+  flowId: string;
 };
 
 /**
@@ -144,7 +152,7 @@ export type GetOrderRequest = Message<"leadline.v1.GetOrderRequest"> & {
   orderId: string;
 
   /**
-   * As of when; absent: now.
+   * As of when; absent: now. Before what is kept of its history: FAILED_PRECONDITION with HISTORY_CUT.
    *
    * @generated from oneof leadline.v1.GetOrderRequest.as_of
    */
@@ -801,6 +809,191 @@ export const CancelOrderResponseSchema: GenMessage<CancelOrderResponse> = /*@__P
   messageDesc(file_leadline_v1_order_service, 21);
 
 /**
+ * Request of RedactOrder.
+ *
+ * @generated from message leadline.v1.RedactOrderRequest
+ */
+export type RedactOrderRequest = Message<"leadline.v1.RedactOrderRequest"> & {
+  /**
+   * Makes the call repeatable.
+   *
+   * @generated from field: string request_id = 1;
+   */
+  requestId: string;
+
+  /**
+   * The order.
+   *
+   * @generated from field: string order_id = 2;
+   */
+  orderId: string;
+
+  /**
+   * Why: the request that it answers. It is kept, so it names nobody.
+   *
+   * @generated from field: string reason = 3;
+   */
+  reason: string;
+};
+
+/**
+ * Describes the message leadline.v1.RedactOrderRequest.
+ * Use `create(RedactOrderRequestSchema)` to create a new message.
+ */
+export const RedactOrderRequestSchema: GenMessage<RedactOrderRequest> = /*@__PURE__*/
+  messageDesc(file_leadline_v1_order_service, 22);
+
+/**
+ * Response of RedactOrder.
+ *
+ * @generated from message leadline.v1.RedactOrderResponse
+ */
+export type RedactOrderResponse = Message<"leadline.v1.RedactOrderResponse"> & {
+  /**
+   * The order after it.
+   *
+   * @generated from field: leadline.v1.Order order = 1;
+   */
+  order?: Order | undefined;
+
+  /**
+   * Events of the order that were rewritten; 0: there was nothing to remove.
+   *
+   * @generated from field: uint32 events_rewritten = 2;
+   */
+  eventsRewritten: number;
+
+  /**
+   * Bookings that carry this order alone: their personal data is gone as well.
+   *
+   * @generated from field: repeated string booking_ids = 3;
+   */
+  bookingIds: string[];
+
+  /**
+   * Bookings that carry other orders too: theirs stays. RedactParty removes one party's from there.
+   *
+   * @generated from field: repeated string booking_ids_kept = 4;
+   */
+  bookingIdsKept: string[];
+};
+
+/**
+ * Describes the message leadline.v1.RedactOrderResponse.
+ * Use `create(RedactOrderResponseSchema)` to create a new message.
+ */
+export const RedactOrderResponseSchema: GenMessage<RedactOrderResponse> = /*@__PURE__*/
+  messageDesc(file_leadline_v1_order_service, 23);
+
+/**
+ * Request of RedactParty.
+ *
+ * @generated from message leadline.v1.RedactPartyRequest
+ */
+export type RedactPartyRequest = Message<"leadline.v1.RedactPartyRequest"> & {
+  /**
+   * The party's name, as orders and bookings bear it.
+   *
+   * @generated from field: string party_name = 1;
+   */
+  partyName: string;
+
+  /**
+   * Why: the request that it answers. It is kept, so it names nobody.
+   *
+   * @generated from field: string reason = 2;
+   */
+  reason: string;
+
+  /**
+   * The `next_page_token` of the call before; empty: from the first order.
+   *
+   * @generated from field: string page_token = 3;
+   */
+  pageToken: string;
+};
+
+/**
+ * Describes the message leadline.v1.RedactPartyRequest.
+ * Use `create(RedactPartyRequestSchema)` to create a new message.
+ */
+export const RedactPartyRequestSchema: GenMessage<RedactPartyRequest> = /*@__PURE__*/
+  messageDesc(file_leadline_v1_order_service, 24);
+
+/**
+ * Response of RedactParty.
+ *
+ * @generated from message leadline.v1.RedactPartyResponse
+ */
+export type RedactPartyResponse = Message<"leadline.v1.RedactPartyResponse"> & {
+  /**
+   * The orders that were redacted in this call.
+   *
+   * @generated from field: repeated string order_ids = 1;
+   */
+  orderIds: string[];
+
+  /**
+   * Orders and bookings looked at in this call.
+   *
+   * @generated from field: uint32 examined = 2;
+   */
+  examined: number;
+
+  /**
+   * Where the next call goes on; empty: done.
+   *
+   * @generated from field: string next_page_token = 3;
+   */
+  nextPageToken: string;
+
+  /**
+   * Orders looked at in this call in which the name's letters are still found, now or in their history: in what is not removed
+   * (references, places, goods, sources of reports), or as a part of other words.
+   *
+   * @generated from field: repeated string order_ids_still_naming = 4;
+   */
+  orderIdsStillNaming: string[];
+
+  /**
+   * Bookings looked at in this call in which they are.
+   *
+   * @generated from field: repeated string booking_ids_still_naming = 5;
+   */
+  bookingIdsStillNaming: string[];
+
+  /**
+   * Raw inbound messages and work items that were deleted in this call, beside those of the orders' reports.
+   *
+   * @generated from field: uint32 raw_items_deleted = 6;
+   */
+  rawItemsDeleted: number;
+
+  /**
+   * The bookings that were redacted in this call.
+   *
+   * @generated from field: repeated string booking_ids = 7;
+   */
+  bookingIds: string[];
+
+  /**
+   * Where else the name's letters are found and stay; with the last call. `key/<id>`, `tenant`, `status_flow/<id>`,
+   * `code_mapping/<code>`, `audit/<revision>`, and `request_answer` once if an answer that is kept for a repeated request has
+   * them. At most 100.
+   *
+   * @generated from field: repeated string still_naming = 8;
+   */
+  stillNaming: string[];
+};
+
+/**
+ * Describes the message leadline.v1.RedactPartyResponse.
+ * Use `create(RedactPartyResponseSchema)` to create a new message.
+ */
+export const RedactPartyResponseSchema: GenMessage<RedactPartyResponse> = /*@__PURE__*/
+  messageDesc(file_leadline_v1_order_service, 25);
+
+/**
  * Request of ListOrderEvents.
  *
  * @generated from message leadline.v1.ListOrderEventsRequest
@@ -833,7 +1026,7 @@ export type ListOrderEventsRequest = Message<"leadline.v1.ListOrderEventsRequest
  * Use `create(ListOrderEventsRequestSchema)` to create a new message.
  */
 export const ListOrderEventsRequestSchema: GenMessage<ListOrderEventsRequest> = /*@__PURE__*/
-  messageDesc(file_leadline_v1_order_service, 22);
+  messageDesc(file_leadline_v1_order_service, 26);
 
 /**
  * Response of ListOrderEvents.
@@ -854,6 +1047,13 @@ export type ListOrderEventsResponse = Message<"leadline.v1.ListOrderEventsRespon
    * @generated from field: string next_page_token = 2;
    */
   nextPageToken: string;
+
+  /**
+   * Present when earlier events are no longer kept; on the page that begins after them, and on those that follow.
+   *
+   * @generated from field: leadline.v1.HistoryCut history_cut = 3;
+   */
+  historyCut?: HistoryCut | undefined;
 };
 
 /**
@@ -861,7 +1061,7 @@ export type ListOrderEventsResponse = Message<"leadline.v1.ListOrderEventsRespon
  * Use `create(ListOrderEventsResponseSchema)` to create a new message.
  */
 export const ListOrderEventsResponseSchema: GenMessage<ListOrderEventsResponse> = /*@__PURE__*/
-  messageDesc(file_leadline_v1_order_service, 23);
+  messageDesc(file_leadline_v1_order_service, 27);
 
 /**
  * Request of WatchOrders.
@@ -904,7 +1104,7 @@ export type WatchOrdersRequest = Message<"leadline.v1.WatchOrdersRequest"> & {
  * Use `create(WatchOrdersRequestSchema)` to create a new message.
  */
 export const WatchOrdersRequestSchema: GenMessage<WatchOrdersRequest> = /*@__PURE__*/
-  messageDesc(file_leadline_v1_order_service, 24);
+  messageDesc(file_leadline_v1_order_service, 28);
 
 /**
  * One message of a watch: exactly one of its fields is set.
@@ -974,7 +1174,7 @@ export type WatchOrdersResponse = Message<"leadline.v1.WatchOrdersResponse"> & {
  * Use `create(WatchOrdersResponseSchema)` to create a new message.
  */
 export const WatchOrdersResponseSchema: GenMessage<WatchOrdersResponse> = /*@__PURE__*/
-  messageDesc(file_leadline_v1_order_service, 25);
+  messageDesc(file_leadline_v1_order_service, 29);
 
 /**
  * OrderService keeps orders: where each one stands, how it came there, and what is expected of it.
@@ -1091,7 +1291,39 @@ export const OrderService: GenService<{
     output: typeof CancelOrderResponseSchema;
   },
   /**
-   * ListOrderEvents reads an order's history, oldest first.
+   * RedactOrder removes personal data from an order: parties' names, codes, addresses and contacts, addresses of places,
+   * remarks and reasons in free text; and from every booking that carries no other order. In one transaction each an event says
+   * so, the row and the events before that one are rewritten, stored answers to requests are, and raw inbound messages and work
+   * items of its reports, or that made the booking, are deleted. No call that begins after the answer is given the old bytes, as
+   * of whatever time it reads; a watch is not from when its instance has met the event, which a lost hint delays by seconds.
+   * What was delivered before stays with whoever has it, and backups keep what they hold. Names of places, references, goods,
+   * means of transport and sources of reports stay. Owner only. Again: nothing changes.
+   *
+   * @generated from rpc leadline.v1.OrderService.RedactOrder
+   */
+  redactOrder: {
+    methodKind: "unary";
+    input: typeof RedactOrderRequestSchema;
+    output: typeof RedactOrderResponseSchema;
+  },
+  /**
+   * RedactParty removes the name, code, address and contact of a party from every order and booking that names it, now or in its
+   * history, and every other text that RedactOrder would remove and in which the name stands as words of its own. Each call does
+   * a page of orders, then of bookings; it is called again with the token until it is done. The first call deletes raw inbound
+   * messages and work items in whose text the name stands, the last one goes over the stored answers to requests. Other parties
+   * and texts stay: the answer lists where the name is still to be found, letter by letter. Owner only. INVALID_ARGUMENT with
+   * FIELD_INVALID: the reason names the party.
+   *
+   * @generated from rpc leadline.v1.OrderService.RedactParty
+   */
+  redactParty: {
+    methodKind: "unary";
+    input: typeof RedactPartyRequestSchema;
+    output: typeof RedactPartyResponseSchema;
+  },
+  /**
+   * ListOrderEvents reads an order's history, oldest first. Once the journey has ended for as long as the tenant's
+   * tier keeps its history, the events are cut, and the answer says so.
    *
    * @generated from rpc leadline.v1.OrderService.ListOrderEvents
    */

@@ -4,6 +4,7 @@
 
 import type { GenEnum, GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
 import { enumDesc, fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
+import { file_buf_validate_validate } from "@bufbuild/protovalidate/gen/buf/validate/validate_pb.js";
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
 import { file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
 import type { Message, UnknownEnum } from "@bufbuild/protobuf";
@@ -12,7 +13,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file leadline/v1/tenant.proto.
  */
 export const file_leadline_v1_tenant: GenFile = /*@__PURE__*/
-  fileDesc("ChhsZWFkbGluZS92MS90ZW5hbnQucHJvdG8SC2xlYWRsaW5lLnYxIpwBCgZUZW5hbnQSCgoCaWQYASABKAkSDAoEbmFtZRgCIAEoCRIfCgR0aWVyGAMgASgOMhEubGVhZGxpbmUudjEuVGllchIuCgpjcmVhdGVkX2F0GAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBInCgV1c2FnZRgFIAEoCzIYLmxlYWRsaW5lLnYxLlRlbmFudFVzYWdlIjIKC1RlbmFudFVzYWdlEg4KBmV2ZW50cxgBIAEoBBITCgthY3RpdmVfa2V5cxgCIAEoDSKTAgoDS2V5EgoKAmlkGAEgASgJEgwKBG5hbWUYAiABKAkSHwoEcm9sZRgDIAEoDjIRLmxlYWRsaW5lLnYxLlJvbGUSDwoHY2FycmllchgEIAEoCRIuCgpjcmVhdGVkX2F0GAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIuCgpleHBpcmVzX2F0GAYgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIuCgpyZXZva2VkX2F0GAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIwCgxsYXN0X3VzZWRfYXQYCCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wKlkKBFRpZXISFAoQVElFUl9VTlNQRUNJRklFRBAAEhUKEVRJRVJfUVVJQ0tfREVQTE9ZEAESEQoNVElFUl9BU1NJU1RFRBACEhEKDVRJRVJfQURBUFRJVkUQAypiCgRSb2xlEhQKEFJPTEVfVU5TUEVDSUZJRUQQABIOCgpST0xFX09XTkVSEAESEQoNUk9MRV9PUEVSQVRPUhACEhAKDFJPTEVfQ0FSUklFUhADEg8KC1JPTEVfVklFV0VSEARiBnByb3RvMw", [file_google_protobuf_timestamp]);
+  fileDesc("ChhsZWFkbGluZS92MS90ZW5hbnQucHJvdG8SC2xlYWRsaW5lLnYxIrEECgZUZW5hbnQSCgoCaWQYASABKAkSDAoEbmFtZRgCIAEoCRIfCgR0aWVyGAMgASgOMhEubGVhZGxpbmUudjEuVGllchIuCgpjcmVhdGVkX2F0GAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBInCgV1c2FnZRgFIAEoCzIYLmxlYWRsaW5lLnYxLlRlbmFudFVzYWdlEicKBXN0YXRlGAYgASgOMhgubGVhZGxpbmUudjEuVGVuYW50U3RhdGUSLwoLc3RhdGVfc2luY2UYByABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhQKDHN0YXRlX3JlYXNvbhgIIAEoCRItCglkZWxldGVfYXQYCSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi4KDGVudGl0bGVtZW50cxgKIAMoCzIYLmxlYWRsaW5lLnYxLkVudGl0bGVtZW50Ei0KCHNldHRpbmdzGAsgASgLMhsubGVhZGxpbmUudjEuVGVuYW50U2V0dGluZ3MSGAoQc3RhcnRpbmdfZmxvd19pZBgMIAEoCRIXCg9yZXN0aW5nX2Zsb3dfaWQYDSABKAkSKwoHaGlzdG9yeRgOIAEoCzIaLmxlYWRsaW5lLnYxLlRlbmFudEhpc3RvcnkSNQoQcmVzdGluZ19zZXR0aW5ncxgPIAEoCzIbLmxlYWRsaW5lLnYxLlRlbmFudFNldHRpbmdzItABCg1UZW5hbnRIaXN0b3J5EgwKBGRheXMYASABKA0SFAoMY3V0X3N1YmplY3RzGAIgASgEEhIKCmN1dF9ldmVudHMYAyABKAQSLwoLbGFzdF9jdXRfYXQYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhQKDHJlc3VtZV9mbG9vchgFIAEoBBIRCglkYXlzX3RoZW4YBiABKA0SLQoJdGhlbl9mcm9tGAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCJ9CgtFbnRpdGxlbWVudBIMCgRuYW1lGAEgASgJEhAKCGluY2x1ZGVkGAIgASgIEg8KB2FsbG93ZWQYAyABKAQSDAoEdXNlZBgEIAEoBBITCgtkZXNjcmlwdGlvbhgFIAEoCRIRCgRsZWZ0GAYgASgESACIAQFCBwoFX2xlZnQikwEKDlRlbmFudFNldHRpbmdzEiMKEGNhbGxzX3Blcl9zZWNvbmQYASABKA1CCbpIBioEGMCEPRIaCgdzdHJlYW1zGAIgASgNQgm6SAYqBBjAhD0SHwoMaGlzdG9yeV9kYXlzGAMgASgNQgm6SAYqBBiUnQISHwoMaW5ib3VuZF9kYXlzGAQgASgNQgm6SAYqBBiUnQIiMgoLVGVuYW50VXNhZ2USDgoGZXZlbnRzGAEgASgEEhMKC2FjdGl2ZV9rZXlzGAIgASgNIrQCCgNLZXkSCgoCaWQYASABKAkSDAoEbmFtZRgCIAEoCRIfCgRyb2xlGAMgASgOMhEubGVhZGxpbmUudjEuUm9sZRIPCgdjYXJyaWVyGAQgASgJEi4KCmNyZWF0ZWRfYXQYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi4KCmV4cGlyZXNfYXQYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi4KCnJldm9rZWRfYXQYByABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjAKDGxhc3RfdXNlZF9hdBgIIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDwoHc3VwcG9ydBgJIAEoCBIOCgZyZWFzb24YCiABKAkqeQoLVGVuYW50U3RhdGUSHAoYVEVOQU5UX1NUQVRFX1VOU1BFQ0lGSUVEEAASFwoTVEVOQU5UX1NUQVRFX0FDVElWRRABEhoKFlRFTkFOVF9TVEFURV9TVVNQRU5ERUQQAhIXChNURU5BTlRfU1RBVEVfQ0xPU0VEEAMqWQoEVGllchIUChBUSUVSX1VOU1BFQ0lGSUVEEAASFQoRVElFUl9RVUlDS19ERVBMT1kQARIRCg1USUVSX0FTU0lTVEVEEAISEQoNVElFUl9BREFQVElWRRADKmIKBFJvbGUSFAoQUk9MRV9VTlNQRUNJRklFRBAAEg4KClJPTEVfT1dORVIQARIRCg1ST0xFX09QRVJBVE9SEAISEAoMUk9MRV9DQVJSSUVSEAMSDwoLUk9MRV9WSUVXRVIQBGIGcHJvdG8z", [file_buf_validate_validate, file_google_protobuf_timestamp]);
 
 /**
  * A Tenant is one customer: one journal, one set of keys, and nothing shared with any other. Output only.
@@ -54,6 +55,78 @@ export type Tenant = Message<"leadline.v1.Tenant"> & {
    * @generated from field: leadline.v1.TenantUsage usage = 5;
    */
   usage?: TenantUsage | undefined;
+
+  /**
+   * Whether it works.
+   *
+   * @generated from field: leadline.v1.TenantState state = 6;
+   */
+  state: TenantState;
+
+  /**
+   * Since when it does or does not.
+   *
+   * @generated from field: google.protobuf.Timestamp state_since = 7;
+   */
+  stateSince?: Timestamp | undefined;
+
+  /**
+   * Why it is suspended or closed.
+   *
+   * @generated from field: string state_reason = 8;
+   */
+  stateReason: string;
+
+  /**
+   * When a closed tenant's data is deleted; absent: it is not closed.
+   *
+   * @generated from field: google.protobuf.Timestamp delete_at = 9;
+   */
+  deleteAt?: Timestamp | undefined;
+
+  /**
+   * What its tier includes, what of it is used, and what is left.
+   *
+   * @generated from field: repeated leadline.v1.Entitlement entitlements = 10;
+   */
+  entitlements: Entitlement[];
+
+  /**
+   * What is agreed with it beside its tier; ADAPTIVE only.
+   *
+   * @generated from field: leadline.v1.TenantSettings settings = 11;
+   */
+  settings?: TenantSettings | undefined;
+
+  /**
+   * The flow that new orders start in when they name none (`standard`, or the tenant's default). Absent where the service owner
+   * asks.
+   *
+   * @generated from field: string starting_flow_id = 12;
+   */
+  startingFlowId: string;
+
+  /**
+   * The tenant's default flow while its tier includes no flows of its own: new orders start in the standard flow, orders that
+   * go through it go on, and in a tier that includes it new orders start in it again. Empty: there is none.
+   *
+   * @generated from field: string resting_flow_id = 13;
+   */
+  restingFlowId: string;
+
+  /**
+   * How long history is kept, and what of it has been cut. Absent where the service owner asks.
+   *
+   * @generated from field: leadline.v1.TenantHistory history = 14;
+   */
+  history?: TenantHistory | undefined;
+
+  /**
+   * What was agreed with it and holds again when its tier is raised to ADAPTIVE; absent: nothing.
+   *
+   * @generated from field: leadline.v1.TenantSettings resting_settings = 15;
+   */
+  restingSettings?: TenantSettings | undefined;
 };
 
 /**
@@ -62,6 +135,168 @@ export type Tenant = Message<"leadline.v1.Tenant"> & {
  */
 export const TenantSchema: GenMessage<Tenant> = /*@__PURE__*/
   messageDesc(file_leadline_v1_tenant, 0);
+
+/**
+ * How long a tenant's history is kept. Orders, bookings and the audit journal stay; of a journey that ended longer ago the events
+ * are cut at the next sweep, except while the tenant is suspended or closed. What is cut stays cut when the days are raised.
+ *
+ * @generated from message leadline.v1.TenantHistory
+ */
+export type TenantHistory = Message<"leadline.v1.TenantHistory"> & {
+  /**
+   * Days after a journey's end, as the next sweep goes by.
+   *
+   * @generated from field: uint32 days = 1;
+   */
+  days: number;
+
+  /**
+   * Orders and bookings whose history has been cut.
+   *
+   * @generated from field: uint64 cut_subjects = 2;
+   */
+  cutSubjects: bigint;
+
+  /**
+   * Events that were cut.
+   *
+   * @generated from field: uint64 cut_events = 3;
+   */
+  cutEvents: bigint;
+
+  /**
+   * When the last cut was made; absent: there was none.
+   *
+   * @generated from field: google.protobuf.Timestamp last_cut_at = 4;
+   */
+  lastCutAt?: Timestamp | undefined;
+
+  /**
+   * The lowest revision that watches and the change feed may continue from; 0: any.
+   *
+   * @generated from field: uint64 resume_floor = 5;
+   */
+  resumeFloor: bigint;
+
+  /**
+   * For 30 days after its tier was lowered history stays as it did before; these are the days from then on. 0: `days` stay.
+   *
+   * @generated from field: uint32 days_then = 6;
+   */
+  daysThen: number;
+
+  /**
+   * From when on; absent: `days` stay.
+   *
+   * @generated from field: google.protobuf.Timestamp then_from = 7;
+   */
+  thenFrom?: Timestamp | undefined;
+};
+
+/**
+ * Describes the message leadline.v1.TenantHistory.
+ * Use `create(TenantHistorySchema)` to create a new message.
+ */
+export const TenantHistorySchema: GenMessage<TenantHistory> = /*@__PURE__*/
+  messageDesc(file_leadline_v1_tenant, 1);
+
+/**
+ * An Entitlement is one thing that a tier includes or bounds.
+ *
+ * @generated from message leadline.v1.Entitlement
+ */
+export type Entitlement = Message<"leadline.v1.Entitlement"> & {
+  /**
+   * Its name (`status_flows`, `calls_per_second`, `streams`, `change_feed`, ...).
+   *
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * The tier includes it. What is not included is refused with TIER_EXCLUDES.
+   *
+   * @generated from field: bool included = 2;
+   */
+  included: boolean;
+
+  /**
+   * How much of it; 0: without limit, or not a number.
+   *
+   * @generated from field: uint64 allowed = 3;
+   */
+  allowed: bigint;
+
+  /**
+   * How much is used now, on the answering instance where the limit is an instance's; 0 where nothing is counted.
+   *
+   * @generated from field: uint64 used = 4;
+   */
+  used: bigint;
+
+  /**
+   * For people: what it is, and the tiers that include more.
+   *
+   * @generated from field: string description = 5;
+   */
+  description: string;
+
+  /**
+   * How much is left; absent: it is without limit, or nothing is counted.
+   *
+   * @generated from field: optional uint64 left = 6;
+   */
+  left?: bigint | undefined;
+};
+
+/**
+ * Describes the message leadline.v1.Entitlement.
+ * Use `create(EntitlementSchema)` to create a new message.
+ */
+export const EntitlementSchema: GenMessage<Entitlement> = /*@__PURE__*/
+  messageDesc(file_leadline_v1_tenant, 2);
+
+/**
+ * What was agreed with an ADAPTIVE tenant. 0: as the tier says.
+ *
+ * @generated from message leadline.v1.TenantSettings
+ */
+export type TenantSettings = Message<"leadline.v1.TenantSettings"> & {
+  /**
+   * Calls of one key in a second, on one instance.
+   *
+   * @generated from field: uint32 calls_per_second = 1;
+   */
+  callsPerSecond: number;
+
+  /**
+   * Open streams of the tenant, on one instance.
+   *
+   * @generated from field: uint32 streams = 2;
+   */
+  streams: number;
+
+  /**
+   * Days that history stays online after a journey's end.
+   *
+   * @generated from field: uint32 history_days = 3;
+   */
+  historyDays: number;
+
+  /**
+   * Days that raw inbound messages are kept.
+   *
+   * @generated from field: uint32 inbound_days = 4;
+   */
+  inboundDays: number;
+};
+
+/**
+ * Describes the message leadline.v1.TenantSettings.
+ * Use `create(TenantSettingsSchema)` to create a new message.
+ */
+export const TenantSettingsSchema: GenMessage<TenantSettings> = /*@__PURE__*/
+  messageDesc(file_leadline_v1_tenant, 3);
 
 /**
  * What a tenant has used.
@@ -89,7 +324,7 @@ export type TenantUsage = Message<"leadline.v1.TenantUsage"> & {
  * Use `create(TenantUsageSchema)` to create a new message.
  */
 export const TenantUsageSchema: GenMessage<TenantUsage> = /*@__PURE__*/
-  messageDesc(file_leadline_v1_tenant, 1);
+  messageDesc(file_leadline_v1_tenant, 4);
 
 /**
  * A Key is an API key. Its secret is shown once, when it is made; only its SHA-256 is kept. Output only.
@@ -152,6 +387,21 @@ export type Key = Message<"leadline.v1.Key"> & {
    * @generated from field: google.protobuf.Timestamp last_used_at = 8;
    */
   lastUsedAt?: Timestamp | undefined;
+
+  /**
+   * It is the service owner's, to help the tenant: read-only, for a few hours, and everything that it reads is in the audit
+   * journal.
+   *
+   * @generated from field: bool support = 9;
+   */
+  support: boolean;
+
+  /**
+   * Why it was made, as its maker said.
+   *
+   * @generated from field: string reason = 10;
+   */
+  reason: string;
 };
 
 /**
@@ -159,7 +409,55 @@ export type Key = Message<"leadline.v1.Key"> & {
  * Use `create(KeySchema)` to create a new message.
  */
 export const KeySchema: GenMessage<Key> = /*@__PURE__*/
-  messageDesc(file_leadline_v1_tenant, 2);
+  messageDesc(file_leadline_v1_tenant, 5);
+
+/**
+ * Whether a tenant works.
+ *
+ * @generated from enum leadline.v1.TenantState
+ */
+export const TenantState = {
+  /**
+   * Not said: ACTIVE.
+   *
+   * @generated from enum value: TENANT_STATE_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED: 0,
+
+  /**
+   * It works.
+   *
+   * @generated from enum value: TENANT_STATE_ACTIVE = 1;
+   */
+  ACTIVE: 1,
+
+  /**
+   * It reads and watches, and changes nothing: TENANT_SUSPENDED.
+   *
+   * @generated from enum value: TENANT_STATE_SUSPENDED = 2;
+   */
+  SUSPENDED: 2,
+
+  /**
+   * Its streams have ended and its keys are refused: TENANT_CLOSED. Its data stays until `delete_at`.
+   *
+   * @generated from enum value: TENANT_STATE_CLOSED = 3;
+   */
+  CLOSED: 3,
+} as const;
+
+/**
+ * Whether a tenant works.
+ *
+ * @generated from enum leadline.v1.TenantState
+ */
+export type TenantState = (typeof TenantState)[keyof typeof TenantState] | UnknownEnum;
+
+/**
+ * Describes the enum leadline.v1.TenantState.
+ */
+export const TenantStateSchema: GenEnum<TenantState> = /*@__PURE__*/
+  enumDesc(file_leadline_v1_tenant, 0);
 
 /**
  * What a tenant has bought.
@@ -207,7 +505,7 @@ export type Tier = (typeof Tier)[keyof typeof Tier] | UnknownEnum;
  * Describes the enum leadline.v1.Tier.
  */
 export const TierSchema: GenEnum<Tier> = /*@__PURE__*/
-  enumDesc(file_leadline_v1_tenant, 0);
+  enumDesc(file_leadline_v1_tenant, 1);
 
 /**
  * What a credential may do. The table of roles, RPCs and fields stands in the README.
@@ -262,5 +560,5 @@ export type Role = (typeof Role)[keyof typeof Role] | UnknownEnum;
  * Describes the enum leadline.v1.Role.
  */
 export const RoleSchema: GenEnum<Role> = /*@__PURE__*/
-  enumDesc(file_leadline_v1_tenant, 1);
+  enumDesc(file_leadline_v1_tenant, 2);
 

@@ -7,15 +7,19 @@ import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2
 import { file_buf_validate_validate } from "@bufbuild/protovalidate/gen/buf/validate/validate_pb.js";
 import type { Duration, Timestamp } from "@bufbuild/protobuf/wkt";
 import { file_google_protobuf_duration, file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
-import type { Key, Role, Tenant, Tier } from "./tenant_pb.ts";
+import type { Event } from "./event_pb.ts";
+import { file_leadline_v1_event } from "./event_pb.ts";
+import type { Key, Role, Tenant, TenantSettings, Tier } from "./tenant_pb.ts";
 import { file_leadline_v1_tenant } from "./tenant_pb.ts";
+import type { WatchBookmark, WatchEnd, WatchReset, WatchStarted } from "./watch_pb.ts";
+import { file_leadline_v1_watch } from "./watch_pb.ts";
 import type { Message } from "@bufbuild/protobuf";
 
 /**
  * Describes the file leadline/v1/tenant_service.proto.
  */
 export const file_leadline_v1_tenant_service: GenFile = /*@__PURE__*/
-  fileDesc("CiBsZWFkbGluZS92MS90ZW5hbnRfc2VydmljZS5wcm90bxILbGVhZGxpbmUudjEikgEKE0NyZWF0ZVRlbmFudFJlcXVlc3QSNwoJdGVuYW50X2lkGAEgASgJQiS6SCHYAQFyHDIaXlthLXowLTldW2EtejAtOV8tXXswLDM5fSQSFwoEbmFtZRgCIAEoCUIJukgGcgQQARhkEikKBHRpZXIYAyABKA4yES5sZWFkbGluZS52MS5UaWVyQgi6SAWCAQIQASI7ChRDcmVhdGVUZW5hbnRSZXNwb25zZRIjCgZ0ZW5hbnQYASABKAsyEy5sZWFkbGluZS52MS5UZW5hbnQiLgoQR2V0VGVuYW50UmVxdWVzdBIaCgl0ZW5hbnRfaWQYASABKAlCB7pIBHICGCgiOAoRR2V0VGVuYW50UmVzcG9uc2USIwoGdGVuYW50GAEgASgLMhMubGVhZGxpbmUudjEuVGVuYW50Ik4KEkxpc3RUZW5hbnRzUmVxdWVzdBIaCglwYWdlX3NpemUYASABKAVCB7pIBBoCKAASHAoKcGFnZV90b2tlbhgCIAEoCUIIukgFcgMYgAQiVAoTTGlzdFRlbmFudHNSZXNwb25zZRIkCgd0ZW5hbnRzGAEgAygLMhMubGVhZGxpbmUudjEuVGVuYW50EhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSK+AQoQQ3JlYXRlS2V5UmVxdWVzdBIaCgl0ZW5hbnRfaWQYASABKAlCB7pIBHICGCgSFwoEbmFtZRgCIAEoCUIJukgGcgQQARhkEisKBHJvbGUYAyABKA4yES5sZWFkbGluZS52MS5Sb2xlQgq6SAeCAQQQASAAEhgKB2NhcnJpZXIYBCABKAlCB7pIBHICGBQSLgoKZXhwaXJlc19hdBgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiQgoRQ3JlYXRlS2V5UmVzcG9uc2USHQoDa2V5GAEgASgLMhAubGVhZGxpbmUudjEuS2V5Eg4KBnNlY3JldBgCIAEoCSJnCg9MaXN0S2V5c1JlcXVlc3QSGgoJdGVuYW50X2lkGAEgASgJQge6SARyAhgoEhoKCXBhZ2Vfc2l6ZRgCIAEoBUIHukgEGgIoABIcCgpwYWdlX3Rva2VuGAMgASgJQgi6SAVyAxiABCJLChBMaXN0S2V5c1Jlc3BvbnNlEh4KBGtleXMYASADKAsyEC5sZWFkbGluZS52MS5LZXkSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIkkKEFJldm9rZUtleVJlcXVlc3QSGgoJdGVuYW50X2lkGAEgASgJQge6SARyAhgoEhkKBmtleV9pZBgCIAEoCUIJukgGcgQQARgoIjIKEVJldm9rZUtleVJlc3BvbnNlEh0KA2tleRgBIAEoCzIQLmxlYWRsaW5lLnYxLktleSKOAQoRQ3JlYXRlTGlua1JlcXVlc3QSOgoIb3JkZXJfaWQYASABKAlCKLpIJXIjMiFeW0EtWmEtejAtOV1bQS1aYS16MC05Ll8tXXswLDYzfSQSPQoIbGlmZXRpbWUYAiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb25CELpIDaoBCiIECID1JDICCDwiUwoSQ3JlYXRlTGlua1Jlc3BvbnNlEg0KBXRva2VuGAEgASgJEi4KCmV4cGlyZXNfYXQYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wMsEECg1UZW5hbnRTZXJ2aWNlElMKDENyZWF0ZVRlbmFudBIgLmxlYWRsaW5lLnYxLkNyZWF0ZVRlbmFudFJlcXVlc3QaIS5sZWFkbGluZS52MS5DcmVhdGVUZW5hbnRSZXNwb25zZRJPCglHZXRUZW5hbnQSHS5sZWFkbGluZS52MS5HZXRUZW5hbnRSZXF1ZXN0Gh4ubGVhZGxpbmUudjEuR2V0VGVuYW50UmVzcG9uc2UiA5ACARJVCgtMaXN0VGVuYW50cxIfLmxlYWRsaW5lLnYxLkxpc3RUZW5hbnRzUmVxdWVzdBogLmxlYWRsaW5lLnYxLkxpc3RUZW5hbnRzUmVzcG9uc2UiA5ACARJKCglDcmVhdGVLZXkSHS5sZWFkbGluZS52MS5DcmVhdGVLZXlSZXF1ZXN0Gh4ubGVhZGxpbmUudjEuQ3JlYXRlS2V5UmVzcG9uc2USTAoITGlzdEtleXMSHC5sZWFkbGluZS52MS5MaXN0S2V5c1JlcXVlc3QaHS5sZWFkbGluZS52MS5MaXN0S2V5c1Jlc3BvbnNlIgOQAgESSgoJUmV2b2tlS2V5Eh0ubGVhZGxpbmUudjEuUmV2b2tlS2V5UmVxdWVzdBoeLmxlYWRsaW5lLnYxLlJldm9rZUtleVJlc3BvbnNlEk0KCkNyZWF0ZUxpbmsSHi5sZWFkbGluZS52MS5DcmVhdGVMaW5rUmVxdWVzdBofLmxlYWRsaW5lLnYxLkNyZWF0ZUxpbmtSZXNwb25zZWIGcHJvdG8z", [file_buf_validate_validate, file_google_protobuf_duration, file_google_protobuf_timestamp, file_leadline_v1_tenant]);
+  fileDesc("CiBsZWFkbGluZS92MS90ZW5hbnRfc2VydmljZS5wcm90bxILbGVhZGxpbmUudjEikgEKE0NyZWF0ZVRlbmFudFJlcXVlc3QSNwoJdGVuYW50X2lkGAEgASgJQiS6SCHYAQFyHDIaXlthLXowLTldW2EtejAtOV8tXXswLDM5fSQSFwoEbmFtZRgCIAEoCUIJukgGcgQQARhkEikKBHRpZXIYAyABKA4yES5sZWFkbGluZS52MS5UaWVyQgi6SAWCAQIQASI7ChRDcmVhdGVUZW5hbnRSZXNwb25zZRIjCgZ0ZW5hbnQYASABKAsyEy5sZWFkbGluZS52MS5UZW5hbnQiLgoQR2V0VGVuYW50UmVxdWVzdBIaCgl0ZW5hbnRfaWQYASABKAlCB7pIBHICGCgiOAoRR2V0VGVuYW50UmVzcG9uc2USIwoGdGVuYW50GAEgASgLMhMubGVhZGxpbmUudjEuVGVuYW50Ik4KEkxpc3RUZW5hbnRzUmVxdWVzdBIaCglwYWdlX3NpemUYASABKAVCB7pIBBoCKAASHAoKcGFnZV90b2tlbhgCIAEoCUIIukgFcgMYgAQiVAoTTGlzdFRlbmFudHNSZXNwb25zZRIkCgd0ZW5hbnRzGAEgAygLMhMubGVhZGxpbmUudjEuVGVuYW50EhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSLpAQoQQ3JlYXRlS2V5UmVxdWVzdBIaCgl0ZW5hbnRfaWQYASABKAlCB7pIBHICGCgSFwoEbmFtZRgCIAEoCUIJukgGcgQQARhkEisKBHJvbGUYAyABKA4yES5sZWFkbGluZS52MS5Sb2xlQgq6SAeCAQQQASAAEhgKB2NhcnJpZXIYBCABKAlCB7pIBHICGBQSLgoKZXhwaXJlc19hdBgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDwoHc3VwcG9ydBgGIAEoCBIYCgZyZWFzb24YByABKAlCCLpIBXIDGPQDIkIKEUNyZWF0ZUtleVJlc3BvbnNlEh0KA2tleRgBIAEoCzIQLmxlYWRsaW5lLnYxLktleRIOCgZzZWNyZXQYAiABKAkiZwoPTGlzdEtleXNSZXF1ZXN0EhoKCXRlbmFudF9pZBgBIAEoCUIHukgEcgIYKBIaCglwYWdlX3NpemUYAiABKAVCB7pIBBoCKAASHAoKcGFnZV90b2tlbhgDIAEoCUIIukgFcgMYgAQiSwoQTGlzdEtleXNSZXNwb25zZRIeCgRrZXlzGAEgAygLMhAubGVhZGxpbmUudjEuS2V5EhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSJJChBSZXZva2VLZXlSZXF1ZXN0EhoKCXRlbmFudF9pZBgBIAEoCUIHukgEcgIYKBIZCgZrZXlfaWQYAiABKAlCCbpIBnIEEAEYKCIyChFSZXZva2VLZXlSZXNwb25zZRIdCgNrZXkYASABKAsyEC5sZWFkbGluZS52MS5LZXkijgEKEUNyZWF0ZUxpbmtSZXF1ZXN0EjoKCG9yZGVyX2lkGAEgASgJQii6SCVyIzIhXltBLVphLXowLTldW0EtWmEtejAtOS5fLV17MCw2M30kEj0KCGxpZmV0aW1lGAIgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uQhC6SA2qAQoiBAiA9SQyAgg8IlMKEkNyZWF0ZUxpbmtSZXNwb25zZRINCgV0b2tlbhgBIAEoCRIuCgpleHBpcmVzX2F0GAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCJQChRTdXNwZW5kVGVuYW50UmVxdWVzdBIcCgl0ZW5hbnRfaWQYASABKAlCCbpIBnIEEAEYKBIaCgZyZWFzb24YAiABKAlCCrpIB3IFEAEY9AMiPAoVU3VzcGVuZFRlbmFudFJlc3BvbnNlEiMKBnRlbmFudBgBIAEoCzITLmxlYWRsaW5lLnYxLlRlbmFudCJNChNSZXN1bWVUZW5hbnRSZXF1ZXN0EhwKCXRlbmFudF9pZBgBIAEoCUIJukgGcgQQARgoEhgKBnJlYXNvbhgCIAEoCUIIukgFcgMY9AMiOwoUUmVzdW1lVGVuYW50UmVzcG9uc2USIwoGdGVuYW50GAEgASgLMhMubGVhZGxpbmUudjEuVGVuYW50In0KEkNsb3NlVGVuYW50UmVxdWVzdBIcCgl0ZW5hbnRfaWQYASABKAlCCbpIBnIEEAEYKBIaCgZyZWFzb24YAiABKAlCCrpIB3IFEAEY9AMSLQoJZGVsZXRlX2F0GAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCI6ChNDbG9zZVRlbmFudFJlc3BvbnNlEiMKBnRlbmFudBgBIAEoCzITLmxlYWRsaW5lLnYxLlRlbmFudCKKAQoOU2V0VGllclJlcXVlc3QSHAoJdGVuYW50X2lkGAEgASgJQgm6SAZyBBABGCgSKwoEdGllchgCIAEoDjIRLmxlYWRsaW5lLnYxLlRpZXJCCrpIB4IBBBABIAASLQoIc2V0dGluZ3MYAyABKAsyGy5sZWFkbGluZS52MS5UZW5hbnRTZXR0aW5ncyI2Cg9TZXRUaWVyUmVzcG9uc2USIwoGdGVuYW50GAEgASgLMhMubGVhZGxpbmUudjEuVGVuYW50IlIKFkxpc3RBdWRpdEV2ZW50c1JlcXVlc3QSGgoJcGFnZV9zaXplGAEgASgFQge6SAQaAigAEhwKCnBhZ2VfdG9rZW4YAiABKAlCCLpIBXIDGIAEIlYKF0xpc3RBdWRpdEV2ZW50c1Jlc3BvbnNlEiIKBmV2ZW50cxgBIAMoCzISLmxlYWRsaW5lLnYxLkV2ZW50EhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSIvChFXYXRjaEF1ZGl0UmVxdWVzdBIaCghwb3NpdGlvbhgBIAEoCUIIukgFcgMYgAIi3gEKEldhdGNoQXVkaXRSZXNwb25zZRIiCgZldmVudHMYASADKAsyEi5sZWFkbGluZS52MS5FdmVudBIqCgdzdGFydGVkGAIgASgLMhkubGVhZGxpbmUudjEuV2F0Y2hTdGFydGVkEiwKCGJvb2ttYXJrGAYgASgLMhoubGVhZGxpbmUudjEuV2F0Y2hCb29rbWFyaxImCgVyZXNldBgHIAEoCzIXLmxlYWRsaW5lLnYxLldhdGNoUmVzZXQSIgoDZW5kGAggASgLMhUubGVhZGxpbmUudjEuV2F0Y2hFbmQyuggKDVRlbmFudFNlcnZpY2USUwoMQ3JlYXRlVGVuYW50EiAubGVhZGxpbmUudjEuQ3JlYXRlVGVuYW50UmVxdWVzdBohLmxlYWRsaW5lLnYxLkNyZWF0ZVRlbmFudFJlc3BvbnNlEk8KCUdldFRlbmFudBIdLmxlYWRsaW5lLnYxLkdldFRlbmFudFJlcXVlc3QaHi5sZWFkbGluZS52MS5HZXRUZW5hbnRSZXNwb25zZSIDkAIBElUKC0xpc3RUZW5hbnRzEh8ubGVhZGxpbmUudjEuTGlzdFRlbmFudHNSZXF1ZXN0GiAubGVhZGxpbmUudjEuTGlzdFRlbmFudHNSZXNwb25zZSIDkAIBEkoKCUNyZWF0ZUtleRIdLmxlYWRsaW5lLnYxLkNyZWF0ZUtleVJlcXVlc3QaHi5sZWFkbGluZS52MS5DcmVhdGVLZXlSZXNwb25zZRJMCghMaXN0S2V5cxIcLmxlYWRsaW5lLnYxLkxpc3RLZXlzUmVxdWVzdBodLmxlYWRsaW5lLnYxLkxpc3RLZXlzUmVzcG9uc2UiA5ACARJKCglSZXZva2VLZXkSHS5sZWFkbGluZS52MS5SZXZva2VLZXlSZXF1ZXN0Gh4ubGVhZGxpbmUudjEuUmV2b2tlS2V5UmVzcG9uc2USTQoKQ3JlYXRlTGluaxIeLmxlYWRsaW5lLnYxLkNyZWF0ZUxpbmtSZXF1ZXN0Gh8ubGVhZGxpbmUudjEuQ3JlYXRlTGlua1Jlc3BvbnNlElYKDVN1c3BlbmRUZW5hbnQSIS5sZWFkbGluZS52MS5TdXNwZW5kVGVuYW50UmVxdWVzdBoiLmxlYWRsaW5lLnYxLlN1c3BlbmRUZW5hbnRSZXNwb25zZRJTCgxSZXN1bWVUZW5hbnQSIC5sZWFkbGluZS52MS5SZXN1bWVUZW5hbnRSZXF1ZXN0GiEubGVhZGxpbmUudjEuUmVzdW1lVGVuYW50UmVzcG9uc2USUAoLQ2xvc2VUZW5hbnQSHy5sZWFkbGluZS52MS5DbG9zZVRlbmFudFJlcXVlc3QaIC5sZWFkbGluZS52MS5DbG9zZVRlbmFudFJlc3BvbnNlEkQKB1NldFRpZXISGy5sZWFkbGluZS52MS5TZXRUaWVyUmVxdWVzdBocLmxlYWRsaW5lLnYxLlNldFRpZXJSZXNwb25zZRJhCg9MaXN0QXVkaXRFdmVudHMSIy5sZWFkbGluZS52MS5MaXN0QXVkaXRFdmVudHNSZXF1ZXN0GiQubGVhZGxpbmUudjEuTGlzdEF1ZGl0RXZlbnRzUmVzcG9uc2UiA5ACARJPCgpXYXRjaEF1ZGl0Eh4ubGVhZGxpbmUudjEuV2F0Y2hBdWRpdFJlcXVlc3QaHy5sZWFkbGluZS52MS5XYXRjaEF1ZGl0UmVzcG9uc2UwAWIGcHJvdG8z", [file_buf_validate_validate, file_google_protobuf_duration, file_google_protobuf_timestamp, file_leadline_v1_event, file_leadline_v1_tenant, file_leadline_v1_watch]);
 
 /**
  * Request of CreateTenant.
@@ -211,6 +215,21 @@ export type CreateKeyRequest = Message<"leadline.v1.CreateKeyRequest"> & {
    * @generated from field: google.protobuf.Timestamp expires_at = 5;
    */
   expiresAt?: Timestamp | undefined;
+
+  /**
+   * Service owner only: a key to help the tenant. It needs the role VIEWER, a `reason`, and ends within eight hours; each
+   * call with it is in the audit journal with what it asks, the same once a minute. Absent `expires_at`: one hour.
+   *
+   * @generated from field: bool support = 6;
+   */
+  support: boolean;
+
+  /**
+   * Why it is made; needed with `support`.
+   *
+   * @generated from field: string reason = 7;
+   */
+  reason: string;
 };
 
 /**
@@ -417,6 +436,343 @@ export const CreateLinkResponseSchema: GenMessage<CreateLinkResponse> = /*@__PUR
   messageDesc(file_leadline_v1_tenant_service, 13);
 
 /**
+ * Request of SuspendTenant.
+ *
+ * @generated from message leadline.v1.SuspendTenantRequest
+ */
+export type SuspendTenantRequest = Message<"leadline.v1.SuspendTenantRequest"> & {
+  /**
+   * Which one.
+   *
+   * @generated from field: string tenant_id = 1;
+   */
+  tenantId: string;
+
+  /**
+   * Why; the tenant is told.
+   *
+   * @generated from field: string reason = 2;
+   */
+  reason: string;
+};
+
+/**
+ * Describes the message leadline.v1.SuspendTenantRequest.
+ * Use `create(SuspendTenantRequestSchema)` to create a new message.
+ */
+export const SuspendTenantRequestSchema: GenMessage<SuspendTenantRequest> = /*@__PURE__*/
+  messageDesc(file_leadline_v1_tenant_service, 14);
+
+/**
+ * Response of SuspendTenant.
+ *
+ * @generated from message leadline.v1.SuspendTenantResponse
+ */
+export type SuspendTenantResponse = Message<"leadline.v1.SuspendTenantResponse"> & {
+  /**
+   * The tenant after it.
+   *
+   * @generated from field: leadline.v1.Tenant tenant = 1;
+   */
+  tenant?: Tenant | undefined;
+};
+
+/**
+ * Describes the message leadline.v1.SuspendTenantResponse.
+ * Use `create(SuspendTenantResponseSchema)` to create a new message.
+ */
+export const SuspendTenantResponseSchema: GenMessage<SuspendTenantResponse> = /*@__PURE__*/
+  messageDesc(file_leadline_v1_tenant_service, 15);
+
+/**
+ * Request of ResumeTenant.
+ *
+ * @generated from message leadline.v1.ResumeTenantRequest
+ */
+export type ResumeTenantRequest = Message<"leadline.v1.ResumeTenantRequest"> & {
+  /**
+   * Which one.
+   *
+   * @generated from field: string tenant_id = 1;
+   */
+  tenantId: string;
+
+  /**
+   * A remark.
+   *
+   * @generated from field: string reason = 2;
+   */
+  reason: string;
+};
+
+/**
+ * Describes the message leadline.v1.ResumeTenantRequest.
+ * Use `create(ResumeTenantRequestSchema)` to create a new message.
+ */
+export const ResumeTenantRequestSchema: GenMessage<ResumeTenantRequest> = /*@__PURE__*/
+  messageDesc(file_leadline_v1_tenant_service, 16);
+
+/**
+ * Response of ResumeTenant.
+ *
+ * @generated from message leadline.v1.ResumeTenantResponse
+ */
+export type ResumeTenantResponse = Message<"leadline.v1.ResumeTenantResponse"> & {
+  /**
+   * The tenant after it.
+   *
+   * @generated from field: leadline.v1.Tenant tenant = 1;
+   */
+  tenant?: Tenant | undefined;
+};
+
+/**
+ * Describes the message leadline.v1.ResumeTenantResponse.
+ * Use `create(ResumeTenantResponseSchema)` to create a new message.
+ */
+export const ResumeTenantResponseSchema: GenMessage<ResumeTenantResponse> = /*@__PURE__*/
+  messageDesc(file_leadline_v1_tenant_service, 17);
+
+/**
+ * Request of CloseTenant.
+ *
+ * @generated from message leadline.v1.CloseTenantRequest
+ */
+export type CloseTenantRequest = Message<"leadline.v1.CloseTenantRequest"> & {
+  /**
+   * Which one.
+   *
+   * @generated from field: string tenant_id = 1;
+   */
+  tenantId: string;
+
+  /**
+   * Why.
+   *
+   * @generated from field: string reason = 2;
+   */
+  reason: string;
+
+  /**
+   * When its data is deleted, at least a day from now; absent: in 90 days.
+   *
+   * @generated from field: google.protobuf.Timestamp delete_at = 3;
+   */
+  deleteAt?: Timestamp | undefined;
+};
+
+/**
+ * Describes the message leadline.v1.CloseTenantRequest.
+ * Use `create(CloseTenantRequestSchema)` to create a new message.
+ */
+export const CloseTenantRequestSchema: GenMessage<CloseTenantRequest> = /*@__PURE__*/
+  messageDesc(file_leadline_v1_tenant_service, 18);
+
+/**
+ * Response of CloseTenant.
+ *
+ * @generated from message leadline.v1.CloseTenantResponse
+ */
+export type CloseTenantResponse = Message<"leadline.v1.CloseTenantResponse"> & {
+  /**
+   * The tenant after it.
+   *
+   * @generated from field: leadline.v1.Tenant tenant = 1;
+   */
+  tenant?: Tenant | undefined;
+};
+
+/**
+ * Describes the message leadline.v1.CloseTenantResponse.
+ * Use `create(CloseTenantResponseSchema)` to create a new message.
+ */
+export const CloseTenantResponseSchema: GenMessage<CloseTenantResponse> = /*@__PURE__*/
+  messageDesc(file_leadline_v1_tenant_service, 19);
+
+/**
+ * Request of SetTier.
+ *
+ * @generated from message leadline.v1.SetTierRequest
+ */
+export type SetTierRequest = Message<"leadline.v1.SetTierRequest"> & {
+  /**
+   * Which one.
+   *
+   * @generated from field: string tenant_id = 1;
+   */
+  tenantId: string;
+
+  /**
+   * What it has bought.
+   *
+   * @generated from field: leadline.v1.Tier tier = 2;
+   */
+  tier: Tier;
+
+  /**
+   * What was agreed beside it; with ADAPTIVE only, else INVALID_ARGUMENT. Absent: as it was with ADAPTIVE; with
+   * others it rests, and holds again with ADAPTIVE.
+   *
+   * @generated from field: leadline.v1.TenantSettings settings = 3;
+   */
+  settings?: TenantSettings | undefined;
+};
+
+/**
+ * Describes the message leadline.v1.SetTierRequest.
+ * Use `create(SetTierRequestSchema)` to create a new message.
+ */
+export const SetTierRequestSchema: GenMessage<SetTierRequest> = /*@__PURE__*/
+  messageDesc(file_leadline_v1_tenant_service, 20);
+
+/**
+ * Response of SetTier.
+ *
+ * @generated from message leadline.v1.SetTierResponse
+ */
+export type SetTierResponse = Message<"leadline.v1.SetTierResponse"> & {
+  /**
+   * The tenant after it.
+   *
+   * @generated from field: leadline.v1.Tenant tenant = 1;
+   */
+  tenant?: Tenant | undefined;
+};
+
+/**
+ * Describes the message leadline.v1.SetTierResponse.
+ * Use `create(SetTierResponseSchema)` to create a new message.
+ */
+export const SetTierResponseSchema: GenMessage<SetTierResponse> = /*@__PURE__*/
+  messageDesc(file_leadline_v1_tenant_service, 21);
+
+/**
+ * Request of ListAuditEvents.
+ *
+ * @generated from message leadline.v1.ListAuditEventsRequest
+ */
+export type ListAuditEventsRequest = Message<"leadline.v1.ListAuditEventsRequest"> & {
+  /**
+   * How many at most; 0: 100; more than 1,000 counts as 1,000.
+   *
+   * @generated from field: int32 page_size = 1;
+   */
+  pageSize: number;
+
+  /**
+   * The `next_page_token` of the page before; empty: from the first.
+   *
+   * @generated from field: string page_token = 2;
+   */
+  pageToken: string;
+};
+
+/**
+ * Describes the message leadline.v1.ListAuditEventsRequest.
+ * Use `create(ListAuditEventsRequestSchema)` to create a new message.
+ */
+export const ListAuditEventsRequestSchema: GenMessage<ListAuditEventsRequest> = /*@__PURE__*/
+  messageDesc(file_leadline_v1_tenant_service, 22);
+
+/**
+ * Response of ListAuditEvents.
+ *
+ * @generated from message leadline.v1.ListAuditEventsResponse
+ */
+export type ListAuditEventsResponse = Message<"leadline.v1.ListAuditEventsResponse"> & {
+  /**
+   * The events, the oldest first; `administered` says what was done, `actor` by whom.
+   *
+   * @generated from field: repeated leadline.v1.Event events = 1;
+   */
+  events: Event[];
+
+  /**
+   * Where the next page starts; empty: this was the last.
+   *
+   * @generated from field: string next_page_token = 2;
+   */
+  nextPageToken: string;
+};
+
+/**
+ * Describes the message leadline.v1.ListAuditEventsResponse.
+ * Use `create(ListAuditEventsResponseSchema)` to create a new message.
+ */
+export const ListAuditEventsResponseSchema: GenMessage<ListAuditEventsResponse> = /*@__PURE__*/
+  messageDesc(file_leadline_v1_tenant_service, 23);
+
+/**
+ * Request of WatchAudit.
+ *
+ * @generated from message leadline.v1.WatchAuditRequest
+ */
+export type WatchAuditRequest = Message<"leadline.v1.WatchAuditRequest"> & {
+  /**
+   * Continue after this position of the audit journal. Empty: from now.
+   *
+   * @generated from field: string position = 1;
+   */
+  position: string;
+};
+
+/**
+ * Describes the message leadline.v1.WatchAuditRequest.
+ * Use `create(WatchAuditRequestSchema)` to create a new message.
+ */
+export const WatchAuditRequestSchema: GenMessage<WatchAuditRequest> = /*@__PURE__*/
+  messageDesc(file_leadline_v1_tenant_service, 24);
+
+/**
+ * One message of a watch of the audit journal: exactly one of its fields is set.
+ *
+ * @generated from message leadline.v1.WatchAuditResponse
+ */
+export type WatchAuditResponse = Message<"leadline.v1.WatchAuditResponse"> & {
+  /**
+   * What was administered, in order.
+   *
+   * @generated from field: repeated leadline.v1.Event events = 1;
+   */
+  events: Event[];
+
+  /**
+   * The watch has started; always the first message, sent at once.
+   *
+   * @generated from field: leadline.v1.WatchStarted started = 2;
+   */
+  started?: WatchStarted | undefined;
+
+  /**
+   * Everything up to here has been delivered.
+   *
+   * @generated from field: leadline.v1.WatchBookmark bookmark = 6;
+   */
+  bookmark?: WatchBookmark | undefined;
+
+  /**
+   * The stream cannot be continued; the last message.
+   *
+   * @generated from field: leadline.v1.WatchReset reset = 7;
+   */
+  reset?: WatchReset | undefined;
+
+  /**
+   * The server ends the stream; the last message.
+   *
+   * @generated from field: leadline.v1.WatchEnd end = 8;
+   */
+  end?: WatchEnd | undefined;
+};
+
+/**
+ * Describes the message leadline.v1.WatchAuditResponse.
+ * Use `create(WatchAuditResponseSchema)` to create a new message.
+ */
+export const WatchAuditResponseSchema: GenMessage<WatchAuditResponse> = /*@__PURE__*/
+  messageDesc(file_leadline_v1_tenant_service, 25);
+
+/**
  * TenantService keeps tenants and their credentials. The service owner's credential makes tenants and their keys, and sees
  * no tenant's data; a tenant's owner makes keys in its own tenant, owners and operators make links.
  *
@@ -497,6 +853,70 @@ export const TenantService: GenService<{
     methodKind: "unary";
     input: typeof CreateLinkRequestSchema;
     output: typeof CreateLinkResponseSchema;
+  },
+  /**
+   * SuspendTenant makes a tenant read-only, live streams go on. Service owner only. Again: nothing changes.
+   * FAILED_PRECONDITION with TENANT_CLOSED: it is closed.
+   *
+   * @generated from rpc leadline.v1.TenantService.SuspendTenant
+   */
+  suspendTenant: {
+    methodKind: "unary";
+    input: typeof SuspendTenantRequestSchema;
+    output: typeof SuspendTenantResponseSchema;
+  },
+  /**
+   * ResumeTenant ends a suspension. Service owner only. FAILED_PRECONDITION with TENANT_CLOSED: it is closed.
+   *
+   * @generated from rpc leadline.v1.TenantService.ResumeTenant
+   */
+  resumeTenant: {
+    methodKind: "unary";
+    input: typeof ResumeTenantRequestSchema;
+    output: typeof ResumeTenantResponseSchema;
+  },
+  /**
+   * CloseTenant ends a tenant: its streams end, its credentials are refused, its data stays until its deletion date.
+   * Service owner only. Again: the deletion date may be moved to a later day.
+   *
+   * @generated from rpc leadline.v1.TenantService.CloseTenant
+   */
+  closeTenant: {
+    methodKind: "unary";
+    input: typeof CloseTenantRequestSchema;
+    output: typeof CloseTenantResponseSchema;
+  },
+  /**
+   * SetTier changes what a tenant has bought. It holds at once for calls and live streams on this instance, and within
+   * seconds on the others. Service owner only.
+   *
+   * @generated from rpc leadline.v1.TenantService.SetTier
+   */
+  setTier: {
+    methodKind: "unary";
+    input: typeof SetTierRequestSchema;
+    output: typeof SetTierResponseSchema;
+  },
+  /**
+   * ListAuditEvents reads what was administered in the tenant, and every access by support, the oldest first. It is a journal
+   * of its own with positions of its own. Owner only. It is kept as long as the tenant: no tier cuts it.
+   *
+   * @generated from rpc leadline.v1.TenantService.ListAuditEvents
+   */
+  listAuditEvents: {
+    methodKind: "unary";
+    input: typeof ListAuditEventsRequestSchema;
+    output: typeof ListAuditEventsResponseSchema;
+  },
+  /**
+   * WatchAudit streams the audit journal. Owner only.
+   *
+   * @generated from rpc leadline.v1.TenantService.WatchAudit
+   */
+  watchAudit: {
+    methodKind: "server_streaming";
+    input: typeof WatchAuditRequestSchema;
+    output: typeof WatchAuditResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_leadline_v1_tenant_service, 0);

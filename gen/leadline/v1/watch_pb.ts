@@ -12,7 +12,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file leadline/v1/watch.proto.
  */
 export const file_leadline_v1_watch: GenFile = /*@__PURE__*/
-  fileDesc("ChdsZWFkbGluZS92MS93YXRjaC5wcm90bxILbGVhZGxpbmUudjEikQEKDFdhdGNoU3RhcnRlZBIMCgRoZWFkGAEgASgJEiwKCWhlYXJ0YmVhdBgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIZChFtZXNzYWdlX21heF9ieXRlcxgDIAEoDRIqCgdtYXhfYWdlGAQgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uIh8KC1dhdGNoU3luY2VkEhAKCHBvc2l0aW9uGAEgASgJIikKCVdhdGNoTGVmdBIKCgJpZBgBIAEoCRIQCghwb3NpdGlvbhgCIAEoCSJSCg1XYXRjaEJvb2ttYXJrEhAKCHBvc2l0aW9uGAEgASgJEi8KC3ZlcmlmaWVkX2F0GAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCJECgpXYXRjaFJlc2V0EigKBnJlYXNvbhgBIAEoDjIYLmxlYWRsaW5lLnYxLlJlc2V0UmVhc29uEgwKBGhlYWQYAiABKAkipQEKCFdhdGNoRW5kEiYKBnJlYXNvbhgBIAEoDjIWLmxlYWRsaW5lLnYxLkVuZFJlYXNvbhIQCghwb3NpdGlvbhgCIAEoCRIuCgtyZXRyeV9hZnRlchgDIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIvCgt2ZXJpZmllZF9hdBgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAqUgoJV2F0Y2hNb2RlEhoKFldBVENIX01PREVfVU5TUEVDSUZJRUQQABISCg5XQVRDSF9NT0RFX0FMTBABEhUKEVdBVENIX01PREVfTEFURVNUEAIqsgEKC1Jlc2V0UmVhc29uEhwKGFJFU0VUX1JFQVNPTl9VTlNQRUNJRklFRBAAEiEKHVJFU0VUX1JFQVNPTl9ISVNUT1JZX0RJVkVSR0VEEAESHwobUkVTRVRfUkVBU09OX1BPU0lUSU9OX0FIRUFEEAISIQodUkVTRVRfUkVBU09OX1BPU0lUSU9OX1RPT19PTEQQAxIeChpSRVNFVF9SRUFTT05fT1RIRVJfSk9VUk5BTBAEKsMBCglFbmRSZWFzb24SGgoWRU5EX1JFQVNPTl9VTlNQRUNJRklFRBAAEhcKE0VORF9SRUFTT05fRFJBSU5JTkcQARIWChJFTkRfUkVBU09OX01BWF9BR0UQAhIaChZFTkRfUkVBU09OX1NMT1dfUkVBREVSEAMSGQoVRU5EX1JFQVNPTl9VTlZFUklGSUVEEAQSGQoVRU5EX1JFQVNPTl9DUkVERU5USUFMEAUSFwoTRU5EX1JFQVNPTl9ERUFETElORRAGYgZwcm90bzM", [file_google_protobuf_duration, file_google_protobuf_timestamp]);
+  fileDesc("ChdsZWFkbGluZS92MS93YXRjaC5wcm90bxILbGVhZGxpbmUudjEikQEKDFdhdGNoU3RhcnRlZBIMCgRoZWFkGAEgASgJEiwKCWhlYXJ0YmVhdBgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIZChFtZXNzYWdlX21heF9ieXRlcxgDIAEoDRIqCgdtYXhfYWdlGAQgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uIh8KC1dhdGNoU3luY2VkEhAKCHBvc2l0aW9uGAEgASgJIikKCVdhdGNoTGVmdBIKCgJpZBgBIAEoCRIQCghwb3NpdGlvbhgCIAEoCSJSCg1XYXRjaEJvb2ttYXJrEhAKCHBvc2l0aW9uGAEgASgJEi8KC3ZlcmlmaWVkX2F0GAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCJECgpXYXRjaFJlc2V0EigKBnJlYXNvbhgBIAEoDjIYLmxlYWRsaW5lLnYxLlJlc2V0UmVhc29uEgwKBGhlYWQYAiABKAkipQEKCFdhdGNoRW5kEiYKBnJlYXNvbhgBIAEoDjIWLmxlYWRsaW5lLnYxLkVuZFJlYXNvbhIQCghwb3NpdGlvbhgCIAEoCRIuCgtyZXRyeV9hZnRlchgDIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIvCgt2ZXJpZmllZF9hdBgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAqUgoJV2F0Y2hNb2RlEhoKFldBVENIX01PREVfVU5TUEVDSUZJRUQQABISCg5XQVRDSF9NT0RFX0FMTBABEhUKEVdBVENIX01PREVfTEFURVNUEAIqsgEKC1Jlc2V0UmVhc29uEhwKGFJFU0VUX1JFQVNPTl9VTlNQRUNJRklFRBAAEiEKHVJFU0VUX1JFQVNPTl9ISVNUT1JZX0RJVkVSR0VEEAESHwobUkVTRVRfUkVBU09OX1BPU0lUSU9OX0FIRUFEEAISIQodUkVTRVRfUkVBU09OX1BPU0lUSU9OX1RPT19PTEQQAxIeChpSRVNFVF9SRUFTT05fT1RIRVJfSk9VUk5BTBAEKtgBCglFbmRSZWFzb24SGgoWRU5EX1JFQVNPTl9VTlNQRUNJRklFRBAAEhcKE0VORF9SRUFTT05fRFJBSU5JTkcQARIWChJFTkRfUkVBU09OX01BWF9BR0UQAhIaChZFTkRfUkVBU09OX1NMT1dfUkVBREVSEAMSGQoVRU5EX1JFQVNPTl9VTlZFUklGSUVEEAQSGQoVRU5EX1JFQVNPTl9DUkVERU5USUFMEAUSFwoTRU5EX1JFQVNPTl9ERUFETElORRAGEhMKD0VORF9SRUFTT05fVElFUhAHYgZwcm90bzM", [file_google_protobuf_duration, file_google_protobuf_timestamp]);
 
 /**
  * WatchStarted is the first message of every watch; it is sent at once.
@@ -191,7 +191,8 @@ export type WatchEnd = Message<"leadline.v1.WatchEnd"> & {
   retryAfter?: Duration | undefined;
 
   /**
-   * When the head was last compared with the database.
+   * When the head was last compared with the database. Absent where nothing was promised: the watch ended before `position`,
+   * which then is the one that it was asked to continue from, was seen in the journal.
    *
    * @generated from field: google.protobuf.Timestamp verified_at = 4;
    */
@@ -275,7 +276,9 @@ export const ResetReason = {
   POSITION_AHEAD: 2,
 
   /**
-   * The position lies below the floor from which watches may start; older events are no longer kept for resuming.
+   * The position lies below the floor from which watches may start; older events are no longer kept for resuming. The floor
+   * moves only where history is cut, and never above an event that was recorded in the days that the deployment keeps for
+   * resuming (30, unless it says otherwise).
    *
    * @generated from enum value: RESET_REASON_POSITION_TOO_OLD = 3;
    */
@@ -356,6 +359,14 @@ export const EndReason = {
    * @generated from enum value: END_REASON_DEADLINE = 6;
    */
   DEADLINE: 6,
+
+  /**
+   * The tenant was closed, or its tier no longer includes the watch: FAILED_PRECONDITION with TENANT_CLOSED or TIER_EXCLUDES.
+   * Or there were more streams than a smaller tier allows: RESOURCE_EXHAUSTED with RATE_LIMITED. The metadata tell which.
+   *
+   * @generated from enum value: END_REASON_TIER = 7;
+   */
+  TIER: 7,
 } as const;
 
 /**
