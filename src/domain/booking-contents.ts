@@ -153,6 +153,6 @@ function attachedDrafts(
   const draft: Draft = { ref: orderRef(entry.orderId), change };
   if (!isNew || !isHeld(booking) || booking.confirmationVersion === 0) return [draft];
   const recorded = { version: order.order.version + 1n, recordedAt: now };
-  const attached = [{ entry, order: evolveOrder(order, change, recorded, entry.orderId) }];
+  const attached = [{ entry, order: evolveOrder(order, change, recorded, entry.orderId, () => order.flow) }];
   return [draft, ...bookedDrafts(subject, attached, now), ...arrivalDrafts(undefined, subject, attached, now)];
 }

@@ -73,7 +73,7 @@ export function checkBound(booking: Booking, bound: keyof typeof BOOKING_BOUNDS,
     ErrorReason.SUBJECT_FULL,
     `booking "${booking.id}" would have ${count} ${bound}; at most ${max} are kept`,
     {
-      metadata: { booking_id: booking.id, bound, max: String(max) },
+      metadata: { booking_id: booking.id, limit: bound, allowed: String(max), used: String(count) },
     },
   );
 }

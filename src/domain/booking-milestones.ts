@@ -3,8 +3,9 @@ import type { Timestamp } from "@bufbuild/protobuf/wkt";
 import { type Leg, LegSchema } from "../../gen/leadline/v1/booking_pb.ts";
 import { ReportedSchema, ReportRetractedSchema } from "../../gen/leadline/v1/event_pb.ts";
 import { Flag, type Report, ReportOutcome } from "../../gen/leadline/v1/report_pb.ts";
+import { Role } from "../../gen/leadline/v1/tenant_pb.ts";
 import { type BookingCall, bookingDraft, calledBooking, type Effects } from "./booking-effects.ts";
-import { loadOrders, reportForOrder } from "./booking-orders.ts";
+import { loadOrders, type PartOfPieces, partOf, reportForOrder } from "./booking-orders.ts";
 import { fieldInvalid } from "./field-invalid.ts";
 import { statusFor } from "./milestone-kinds.ts";
 import { comesAfterActual } from "./milestones.ts";
@@ -19,6 +20,7 @@ import {
   takeReport,
   takeRetraction,
 } from "./reports.ts";
+import type { StatusFlow } from "./status-flow.ts";
 import type { BookingSubject, Draft, Load, OrderSubject } from "./subject.ts";
 import { compareTimestamps } from "./times.ts";
 
@@ -29,6 +31,11 @@ export interface MilestoneCall extends BookingCall {
   readonly strict: boolean;
   /** Flags that the report comes with, found where it was translated. */
   readonly flags: readonly Flag[];
+  /** It speaks of some of the pieces that travel; undefined: as the report says. */
+  readonly part?: PartOfPieces | undefined;
+
+  /** The role of who reports; a carrier's own call needs none. */
+  readonly role?: Role | undefined;
 }
 
 /** What became of a milestone report. */
@@ -94,12 +101,12 @@ export function decideMilestoneRetraction(
   return { drafts: [own, ...taken], outcome };
 }
 
-/** The status in the standard flow that follows from a milestone of a booking; empty: none. */
-export function statusOfMilestone({ booking, details }: BookingSubject, report: Report): string {
+/** The status in an order's flow that follows from a milestone of its booking; empty: none. */
+function statusOfMilestone({ booking, details }: BookingSubject, report: Report, flow: StatusFlow): string {
   const { origin: from, destination: to } = booking;
   const whole = create(LegSchema, { sequence: 1, ...(from && { from }), ...(to && { to }) });
   const legs: readonly Leg[] = details.legs.length > 0 ? details.legs : [whole];
-  return statusFor({ kind: report.milestone, leg: report.leg, place: report.place }, legs);
+  return statusFor({ kind: report.milestone, leg: report.leg, place: report.place }, legs, flow);
 }
 
 /** The drafts of the orders. */
@@ -111,17 +118,18 @@ function passOn(
 ): Effects<{ readonly orderIds: readonly string[] }> {
   const attached = loadOrders(load, subject.details.orders);
   if ("needs" in attached) return attached;
-  const status = call.report.status || statusOfMilestone(subject, call.report);
-  const taking: ReportTaking = { strict: call.strict, refuseIfUnfit: false, flags: call.flags };
+  const role = call.role ?? (call.visibility.class === "carrier" ? Role.CARRIER : undefined);
+  const taking: ReportTaking = { strict: call.strict, refuseIfUnfit: false, flags: call.flags, role };
   const drafts: Draft[] = [];
   const orderIds: string[] = [];
   for (const one of attached.orders) {
+    const status = call.report.status || statusOfMilestone(subject, call.report, one.order.flow);
     const report = reportForOrder(subject, one, { ...call.report, status });
     if (report === undefined) {
       drafts.push(...takenBack(one.order, call.report, now));
       continue;
     }
-    const decision = followBooking(one.order, report, now, taking);
+    const decision = followBooking(one.order, partOf(report, one.order, call.part), now, taking);
     drafts.push(...decision.drafts);
     if (decision.outcome === ReportOutcome.APPLIED) orderIds.push(one.entry.orderId);
   }

@@ -3,7 +3,8 @@ import type { Timestamp } from "@bufbuild/protobuf/wkt";
 import type { BookingOrder, Leg } from "../../gen/leadline/v1/booking_pb.ts";
 import { ErrorReason } from "../../gen/leadline/v1/error_pb.ts";
 import { BookingAttachedSchema } from "../../gen/leadline/v1/event_pb.ts";
-import { LocalTimeSchema } from "../../gen/leadline/v1/place_pb.ts";
+import { Phase } from "../../gen/leadline/v1/order_pb.ts";
+import { LineQuantitySchema, LocalTimeSchema } from "../../gen/leadline/v1/place_pb.ts";
 import { Classifier, type Report, ReportSchema } from "../../gen/leadline/v1/report_pb.ts";
 import { inOrder, samePlace } from "./milestone-kinds.ts";
 import { unitsOf } from "./order-extent.ts";
@@ -11,7 +12,7 @@ import { type ReportTaking, reportOnOrder, retractOnOrder } from "./order-report
 import { hasEnded } from "./order-status.ts";
 import { Refusal } from "./refusal.ts";
 import { counts, findReport } from "./reports.ts";
-import { STANDARD_FLOW } from "./standard-flow.ts";
+import { statusOfPhase } from "./status-flow.ts";
 import {
   type BookingSubject,
   type Draft,
@@ -54,20 +55,21 @@ export function loadOrders(
 }
 
 /**
- * The orders' reports that the carrier has confirmed their space: ACTUAL, BOOKED, when it was first confirmed. Orders that
- * stand at BOOKED or further, and those whose journey has ended, are left alone.
+ * The orders' reports that the carrier has confirmed their space: ACTUAL, the status of the phase BOOKED, when it was first
+ * confirmed. Orders that stand there or further, those whose flow has no such status, and those whose journey has ended, are
+ * left alone.
  */
 export function bookedDrafts(booking: BookingSubject, orders: readonly AttachedOrder[], now: Timestamp): Draft[] {
   const instant = booking.details.confirmations[0]?.confirmedAt ?? now;
-  const booked = STANDARD_FLOW.byCode.get("BOOKED")?.rank ?? 0;
   return orders.flatMap((attached) => {
-    const { order } = attached.order;
-    const rank = STANDARD_FLOW.byCode.get(order.status)?.rank ?? 0;
-    if (hasEnded(order) || rank >= booked) return [];
+    const { order, flow } = attached.order;
+    const booked = statusOfPhase(flow, Phase.BOOKED);
+    const rank = flow.byCode.get(order.status)?.rank ?? 0;
+    if (booked === undefined || hasEnded(order) || rank >= booked.rank) return [];
     const report = create(ReportSchema, {
       ...identityOf(booking, "confirmed"),
       classifier: Classifier.ACTUAL,
-      status: "BOOKED",
+      status: booked.code,
       occurredAt: create(LocalTimeSchema, { instant }),
       unitIds: unitsTouched(booking, attached, []) ?? [],
     });
@@ -136,7 +138,6 @@ export function arrivalDrafts(
   const report = create(ReportSchema, {
     ...identityOf(after, "arrival"),
     classifier: Classifier.ESTIMATED,
-    status: "ARRIVED",
     milestone: "ARRIVED",
     occurredAt: last.arrival,
     ...(last.to && { place: last.to }),
@@ -144,9 +145,11 @@ export function arrivalDrafts(
     reasonCode,
   });
   return orders.flatMap((attached) => {
-    if (hasEnded(attached.order.order)) return [];
+    const { order, flow } = attached.order;
+    if (hasEnded(order)) return [];
     const unitIds = unitsTouched(after, attached, []) ?? [];
-    return reportOnOrder(attached.order, { ...report, unitIds }, now, OWN_REPORT).drafts;
+    const status = statusOfPhase(flow, Phase.ARRIVED)?.code ?? "";
+    return reportOnOrder(attached.order, { ...report, unitIds, status }, now, OWN_REPORT).drafts;
   });
 }
 
@@ -154,7 +157,7 @@ export function arrivalDrafts(
  * The units that an order's report names when a booking's report names `reported` (none: everything). Empty: all of the
  * order. Undefined: the order is not touched.
  */
-export function unitsTouched(
+function unitsTouched(
   { details }: BookingSubject,
   { entry, order }: AttachedOrder,
   reported: readonly string[],
@@ -188,6 +191,24 @@ export function reportForOrder(booking: BookingSubject, attached: AttachedOrder,
     booking.details.orders.length > 1 ? report.lines.filter((line) => known.has(line.lineId)) : report.lines;
   if (report.lines.length > 0 && lines.length === 0) return undefined;
   return { ...report, unitIds, lines };
+}
+
+/** Some of the pieces of a shipment. */
+export interface PartOfPieces {
+  /** At least 1, and fewer than all. */
+  readonly pieces: number;
+  readonly total: number;
+}
+
+/**
+ * A report of some of the pieces, as an order takes it: by the quantity of its line when it has one alone, of as many pieces as
+ * there are in all; else its milestone moves and its status does not, for what has moved cannot be told.
+ */
+export function partOf(report: Report, { details }: OrderSubject, part: PartOfPieces | undefined): Report {
+  if (part === undefined || report.lines.length > 0) return report;
+  const [line, ...others] = details.lines;
+  if (line === undefined || others.length > 0 || line.quantity !== BigInt(part.total)) return { ...report, status: "" };
+  return { ...report, lines: [create(LineQuantitySchema, { lineId: line.id, quantity: BigInt(part.pieces) })] };
 }
 
 function identityOf({ booking }: BookingSubject, what: "confirmed" | "arrival") {

@@ -24,6 +24,7 @@ import { destinationOf, originOf, withPlannedTimes, withRecorded, withRoute } fr
 import { mergeCutOffs } from "./cut-offs.ts";
 import { inOrder } from "./milestone-kinds.ts";
 import { moveMilestones } from "./milestones.ts";
+import { chosenIn, redactBooking } from "./redaction.ts";
 import { findReport, withRetraction } from "./reports.ts";
 import { holdsAtOnce, spaceRequested } from "./space.ts";
 import { type BookingSubject, type Change, type Recorded, SubjectKind } from "./subject.ts";
@@ -61,6 +62,8 @@ function applied(before: BookingSubject, change: Change, recordedAt: Timestamp):
       return change.value.report ? routed(before, withRecorded(before.details, change.value.report)) : before;
     case "reportRetracted":
       return afterRetraction(before, change.value, recordedAt);
+    case "personalDataRedacted":
+      return redactBooking(before, chosenIn(change.value));
     default:
       throw new Error(`${change.case} is not a change of a booking`);
   }

@@ -6,7 +6,7 @@ import { type Reference, ReferenceSchema } from "../../gen/leadline/v1/place_pb.
 import { type Subject, SubjectKind } from "./subject.ts";
 
 /** The fields of a subject that filters ask for. Shares its arrays with the subject. */
-export function facetsOf(subject: Subject): Facets {
+function facetsOf(subject: Subject): Facets {
   return subject.kind === SubjectKind.ORDER ? facetsOfOrder(subject.order) : facetsOfBooking(subject.booking);
 }
 

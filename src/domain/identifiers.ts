@@ -5,9 +5,9 @@
 
 const CONTAINER = /^[A-Z]{4}[0-9]{7}$/;
 const CONTAINER_CATEGORIES = "UJZ";
+const WITHOUT_CHECK_DIGIT = /^[A-Z]{3}[UJZ][0-9]{6}$/;
 const IMO_NUMBER = /^[0-9]{7}$/;
 const AIR_WAYBILL = /^([0-9]{3})-?([0-9]{7})([0-9])$/;
-const UN_LOCODE = /^[A-Z]{2}[A-Z2-9]{3}$/;
 
 /** Whether a text is written like a container number: four letters and seven digits. */
 export function looksLikeContainer(text: string): boolean {
@@ -19,14 +19,23 @@ export function looksLikeContainer(text: string): boolean {
  * digit.
  */
 export function isContainerNumber(text: string): boolean {
-  return CONTAINER.test(text) && CONTAINER_CATEGORIES.includes(text.charAt(3)) && hasContainerCheckDigit(text);
+  return (
+    CONTAINER.test(text) &&
+    CONTAINER_CATEGORIES.includes(text.charAt(3)) &&
+    containerCheckDigit(text) === digit(text, 10)
+  );
+}
+
+/** A container's number with its check digit, from one that came without; any other text as it is. */
+export function withCheckDigit(text: string): string {
+  return WITHOUT_CHECK_DIGIT.test(text) ? `${text}${containerCheckDigit(text)}` : text;
 }
 
 /** ISO 6346: the values of the first ten characters times 1, 2, 4 ... 512; the sum modulo 11, where 10 is written 0. */
-function hasContainerCheckDigit(text: string): boolean {
+function containerCheckDigit(text: string): number {
   let sum = 0;
   for (let i = 0; i < 10; i += 1) sum += containerValue(text.charCodeAt(i)) * 2 ** i;
-  return (sum % 11) % 10 === digit(text, 10);
+  return (sum % 11) % 10;
 }
 
 /** Digits stand for themselves, letters for 10 to 38 without the multiples of 11. */
@@ -49,9 +58,12 @@ export function isAirWaybill(text: string): boolean {
   return serial !== undefined && Number(serial) % 7 === Number(check);
 }
 
-/** Whether a text is written like a UN/LOCODE: two letters of a country, three letters or digits from 2 to 9. */
-export function isUnLocode(text: string): boolean {
-  return UN_LOCODE.test(text);
+/** An air waybill number as it may be written: as it came, and with or without the hyphen after the prefix. */
+export function waybillSpellings(text: string): string[] {
+  const [, prefix, serial, check] = AIR_WAYBILL.exec(text) ?? [];
+  if (prefix === undefined) return [text];
+  const plain = `${serial}${check}`;
+  return [...new Set([text, `${prefix}-${plain}`, `${prefix}${plain}`])];
 }
 
 function digit(text: string, at: number): number {

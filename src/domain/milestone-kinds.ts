@@ -1,22 +1,9 @@
 import type { Leg } from "../../gen/leadline/v1/booking_pb.ts";
 import type { Place } from "../../gen/leadline/v1/place_pb.ts";
+import { STANDARD_FLOW } from "./standard-flow.ts";
+import { type MilestoneRule, type MilestoneWhere, type StatusFlow, statusOfPhase } from "./status-flow.ts";
 
-/** At which end of the transport plan a milestone tells something of the order's status. */
-type Where =
-  /** Anywhere. */
-  | "anywhere"
-  /** Only where the plan begins. */
-  | "first departure"
-  /** Only where the plan ends. */
-  | "last arrival";
-
-interface MilestoneKind {
-  /** The status of the standard flow that an order takes from it; empty: none, only the milestone moves. */
-  readonly status: string;
-  readonly where: Where;
-}
-
-const milestoneOnly: MilestoneKind = { status: "", where: "anywhere" };
+const milestoneOnly: MilestoneRule = { status: "", where: "anywhere" };
 
 /**
  * The transport milestones and the order status in the standard flow that follows from each.
@@ -25,8 +12,12 @@ const milestoneOnly: MilestoneKind = { status: "", where: "anywhere" };
  * way leave it there. Only an arrival at the end of the last leg is the order's ARRIVED; arrivals, discharges and gate-ins
  * at transhipment places move their milestones and nothing else.
  */
-export const MILESTONE_KINDS: Readonly<Record<string, MilestoneKind>> = {
+export const MILESTONE_KINDS: Readonly<Record<string, MilestoneRule>> = {
   // At origin.
+  BOOKED: { status: "BOOKED", where: "anywhere" },
+  ARRIVED_AT_PICK_UP: milestoneOnly,
+  ON_HAND: milestoneOnly,
+  PREPARED_FOR_LOADING: milestoneOnly,
   EMPTY_PICKED_UP: milestoneOnly,
   STUFFED: milestoneOnly,
   PICKED_UP: { status: "READY", where: "first departure" },
@@ -37,6 +28,13 @@ export const MILESTONE_KINDS: Readonly<Record<string, MilestoneKind>> = {
   // On the way.
   DEPARTED: { status: "IN_TRANSIT", where: "anywhere" },
   BORDER_CROSSED: { status: "IN_TRANSIT", where: "anywhere" },
+  EN_ROUTE: { status: "IN_TRANSIT", where: "anywhere" },
+  LOADED_ON_RAIL: milestoneOnly,
+  RAIL_ARRIVED: milestoneOnly,
+  ARRIVED_AT_TERMINAL: milestoneOnly,
+  DEPARTED_TERMINAL: milestoneOnly,
+  RECEIVED_FROM_CARRIER: milestoneOnly,
+  TO_BE_TRANSFERRED: milestoneOnly,
   TRANSFERRED: milestoneOnly,
   // At destination.
   ARRIVED: { status: "ARRIVED", where: "last arrival" },
@@ -46,7 +44,11 @@ export const MILESTONE_KINDS: Readonly<Record<string, MilestoneKind>> = {
   CONSIGNEE_NOTIFIED: { status: "ARRIVED", where: "last arrival" },
   GATE_OUT: { status: "OUT_FOR_DELIVERY", where: "last arrival" },
   OUT_FOR_DELIVERY: { status: "OUT_FOR_DELIVERY", where: "anywhere" },
+  ARRIVED_AT_DELIVERY: { status: "OUT_FOR_DELIVERY", where: "last arrival" },
   DELIVERED: { status: "DELIVERED", where: "anywhere" },
+  DELIVERY_NOT_COMPLETED: milestoneOnly,
+  REFUSED_BY_CONSIGNEE: milestoneOnly,
+  RETURNED_TO_SHIPPER: milestoneOnly,
   STRIPPED: milestoneOnly,
   EMPTY_RETURNED: milestoneOnly,
   // Anywhere.
@@ -60,7 +62,28 @@ export const MILESTONE_KINDS: Readonly<Record<string, MilestoneKind>> = {
   CUSTOMS_RELEASED: milestoneOnly,
   DOCUMENTS_RECEIVED: milestoneOnly,
   DOCUMENTS_DELIVERED: milestoneOnly,
+  CUSTOMS_REPORTED: milestoneOnly,
+  CUSTOMS_HELD: milestoneOnly,
+  CUSTOMS_REFUSED: milestoneOnly,
+  GOVERNMENT_CONTROL: milestoneOnly,
+  CARRIER_RELEASED: milestoneOnly,
+  BILL_RELEASED: milestoneOnly,
+  RELEASED: milestoneOnly,
+  FREE_TIME_EXPIRES: milestoneOnly,
+  FREE_TIME_EXPIRED: milestoneOnly,
+  ARRIVAL_DOCUMENTS_RECEIVED: milestoneOnly,
+  INTO_WAREHOUSE: milestoneOnly,
+  OUT_OF_WAREHOUSE: milestoneOnly,
   DISCREPANCY: milestoneOnly,
+  DAMAGED: milestoneOnly,
+  DELAYED: milestoneOnly,
+  DEPARTURE_DELAYED: milestoneOnly,
+  MISROUTED: milestoneOnly,
+  NOT_FOUND: milestoneOnly,
+  OFFLOADED: milestoneOnly,
+  OVERCARRIED: milestoneOnly,
+  SHORT_SHIPPED: milestoneOnly,
+  BOOKING_CANCELLED: milestoneOnly,
   WAYPOINT_PASSED: milestoneOnly,
   LOCATED: milestoneOnly,
   DOOR_OPENED: milestoneOnly,
@@ -68,6 +91,21 @@ export const MILESTONE_KINDS: Readonly<Record<string, MilestoneKind>> = {
   REEFER_MEASURED: milestoneOnly,
   REEFER_ADJUSTED: milestoneOnly,
 };
+
+/** The milestones that belong to one end of a leg: to where it begins, or to where it ends. */
+const LEG_ENDS: Readonly<Record<string, "from" | "to">> = {
+  MANIFESTED: "from",
+  LOADED: "from",
+  DEPARTED: "from",
+  ARRIVED: "to",
+  DISCHARGED: "to",
+  RECEIVED_FROM_FLIGHT: "to",
+};
+
+/** The end of a leg that a milestone belongs to; undefined: neither in particular. */
+export function legEndOf(kind: string): "from" | "to" | undefined {
+  return Object.hasOwn(LEG_ENDS, kind) ? LEG_ENDS[kind] : undefined;
+}
 
 /** Where a milestone happened, as far as its source said. */
 export interface MilestoneSite {
@@ -78,17 +116,30 @@ export interface MilestoneSite {
 }
 
 /**
- * The order status in the standard flow that follows from a milestone; empty: none. A kind that is not in the table gives
- * none. `legs` is the transport plan as it stands; without a plan every place counts as its beginning and its end. A site
- * that names neither leg nor place tells nothing of a journey of several legs.
+ * The order status in a flow that follows from a milestone; empty: none. A kind that neither the flow nor the table above
+ * knows gives none. `legs` is the transport plan as it stands; without a plan every place counts as its beginning and its
+ * end. A site that names neither leg nor place tells nothing of a journey of several legs.
  */
-export function statusFor(site: MilestoneSite, legs: readonly Leg[]): string {
-  const kind = Object.hasOwn(MILESTONE_KINDS, site.kind) ? MILESTONE_KINDS[site.kind] : undefined;
-  if (kind === undefined || kind.where === "anywhere") return kind?.status ?? "";
+export function statusFor(site: MilestoneSite, legs: readonly Leg[], flow: StatusFlow): string {
+  return rulesIn(flow, site.kind).find(({ where }) => isWhere(site, where, legs))?.status ?? "";
+}
+
+function isWhere(site: MilestoneSite, where: MilestoneWhere, legs: readonly Leg[]): boolean {
+  if (where === "anywhere") return true;
   const ordered = inOrder(legs);
-  const end = kind.where === "first departure" ? ordered[0] : ordered.at(-1);
-  if (end === undefined) return kind.status;
-  return isAtEnd(site, end, kind.where, ordered) ? kind.status : "";
+  const end = where === "first departure" ? ordered[0] : ordered.at(-1);
+  return end === undefined || isAtEnd(site, end, where, ordered);
+}
+
+/** What a milestone says in a flow: what the flow says itself, else the flow's first status of the standard flow's phase. */
+function rulesIn(flow: StatusFlow, kind: string): readonly MilestoneRule[] {
+  const own = flow.milestones.get(kind);
+  if (own !== undefined) return own;
+  const standard = Object.hasOwn(MILESTONE_KINDS, kind) ? MILESTONE_KINDS[kind] : undefined;
+  if (standard === undefined) return [];
+  if (standard.status === "" || flow === STANDARD_FLOW) return [standard];
+  const phase = STANDARD_FLOW.byCode.get(standard.status)?.phase;
+  return [{ status: statusOfPhase(flow, phase)?.code ?? "", where: standard.where }];
 }
 
 /** The legs by their sequence numbers. */
@@ -107,7 +158,7 @@ export function samePlace(a: Place | undefined, b: Place | undefined): boolean {
   return a.name !== "" && a.name.trim().toLowerCase() === b.name.trim().toLowerCase();
 }
 
-function isAtEnd(site: MilestoneSite, end: Leg, where: Where, legs: readonly Leg[]): boolean {
+function isAtEnd(site: MilestoneSite, end: Leg, where: MilestoneWhere, legs: readonly Leg[]): boolean {
   const place = where === "first departure" ? end.from : end.to;
   if (site.place !== undefined && place !== undefined && comparable(site.place, place)) {
     // A place that the plan passes twice (out and back) is told apart by the leg, where one is named.

@@ -36,7 +36,7 @@ export interface ReportMove {
 }
 
 /** The milestones that a report moves: one for each unit it names, or one for all of it. None when it is of no kind. */
-export function milestoneKeysOf(report: Report): MilestoneKey[] {
+function milestoneKeysOf(report: Report): MilestoneKey[] {
   const kind = report.milestone || report.status;
   if (kind === "") return [];
   const place = placeText(report.place);
@@ -64,12 +64,18 @@ export function comesAfterActual(milestones: readonly Milestone[], report: Repor
   });
 }
 
+/** A milestone that is made anew: its key, and the values that the counting reports give to it, in the order of recording. */
+interface Touched {
+  readonly key: MilestoneKey;
+  readonly values: MilestoneTime[];
+}
+
 /** The milestones of a subject from its kept reports alone, in the order first heard of. */
 export function milestonesOf(kept: readonly RecordedReport[]): Milestone[] {
-  const keys = new Map<string, MilestoneKey>();
-  for (const recorded of kept) if (counts(recorded)) addKeys(keys, recorded.report);
-  const values = valuesByKey(kept, keys);
-  return [...keys].map(([text, key]) => milestoneFrom(key, values.get(text) ?? [], []));
+  const touched = new Map<string, Touched>();
+  for (const recorded of kept) if (counts(recorded)) touch(touched, recorded.report);
+  for (const recorded of kept) addValue(touched, recorded);
+  return [...touched.values()].map(({ key, values }) => milestoneFrom(key, values, []));
 }
 
 /**
@@ -81,32 +87,40 @@ export function moveMilestones(
   kept: readonly RecordedReport[],
   move: ReportMove,
 ): Milestone[] {
-  const keys = new Map<string, MilestoneKey>();
-  addKeys(keys, move.was?.report);
-  addKeys(keys, move.is?.report);
-  const values = valuesByKey(kept, keys);
+  const touched = new Map<string, Touched>();
+  touch(touched, move.was?.report);
+  touch(touched, move.is?.report);
+  const [was, is] = [kindOf(move.was?.report), kindOf(move.is?.report)];
+  for (const recorded of kept) {
+    const kind = kindOf(recorded.report);
+    if (kind === was || kind === is) addValue(touched, recorded);
+  }
   const after: Milestone[] = [];
   for (const milestone of before) {
-    const text = keyText(milestone);
-    const key = keys.get(text);
-    if (key === undefined) {
+    const text = milestone.kind === was || milestone.kind === is ? keyText(milestone) : "";
+    const moved = touched.get(text);
+    if (moved === undefined) {
       after.push(milestone);
       continue;
     }
-    keys.delete(text);
-    const present = values.get(text);
-    if (present !== undefined) after.push(milestoneFrom(key, present, correctedValues(milestone, present, move)));
+    touched.delete(text);
+    const { key, values } = moved;
+    if (values.length > 0) after.push(milestoneFrom(key, values, correctedValues(milestone, values, move)));
   }
-  for (const [text, key] of keys) {
-    const present = values.get(text);
-    if (present !== undefined) after.push(milestoneFrom(key, present, []));
-  }
+  for (const { key, values } of touched.values()) if (values.length > 0) after.push(milestoneFrom(key, values, []));
   return after;
 }
 
-function addKeys(keys: Map<string, MilestoneKey>, report: Report | undefined): void {
+function kindOf(report: Report | undefined): string | undefined {
+  return report && (report.milestone || report.status);
+}
+
+function touch(touched: Map<string, Touched>, report: Report | undefined): void {
   if (report === undefined) return;
-  for (const key of milestoneKeysOf(report)) keys.set(keyText(key), key);
+  for (const key of milestoneKeysOf(report)) {
+    const text = keyText(key);
+    if (!touched.has(text)) touched.set(text, { key, values: [] });
+  }
 }
 
 /** Only the place may contain spaces, so it stands last. */
@@ -114,26 +128,17 @@ function keyText(key: MilestoneKey): string {
   return `${key.kind} ${key.leg} ${key.unitId} ${key.place}`;
 }
 
-/** The values that the counting reports give to some milestones, in the order of recording. */
-function valuesByKey(
-  kept: readonly RecordedReport[],
-  keys: ReadonlyMap<string, MilestoneKey>,
-): Map<string, MilestoneTime[]> {
-  const kinds = new Set([...keys.values()].map((key) => key.kind));
-  const values = new Map<string, MilestoneTime[]>();
-  for (const recorded of kept) {
-    const report = recorded.report;
-    if (report === undefined || !counts(recorded) || !kinds.has(report.milestone || report.status)) continue;
-    const value = milestoneTime(report, recorded);
-    for (const key of milestoneKeysOf(report)) {
-      const text = keyText(key);
-      if (!keys.has(text)) continue;
-      const list = values.get(text);
-      if (list) list.push(value);
-      else values.set(text, [value]);
-    }
+/** Adds what a counting report says to those of its milestones that are touched. */
+function addValue(touched: ReadonlyMap<string, Touched>, recorded: RecordedReport): void {
+  const { report } = recorded;
+  if (report === undefined || !counts(recorded)) return;
+  let value: MilestoneTime | undefined;
+  for (const key of milestoneKeysOf(report)) {
+    const one = touched.get(keyText(key));
+    if (one === undefined) continue;
+    value ??= milestoneTime(report, recorded);
+    one.values.push(value);
   }
-  return values;
 }
 
 function milestoneTime(report: Report, recorded: RecordedReport): MilestoneTime {

@@ -31,6 +31,7 @@ import { checkCreateOrder } from "./order-request-rules.ts";
 import { hasEnded } from "./order-status.ts";
 import { Refusal } from "./refusal.ts";
 import type { Retraction } from "./reports.ts";
+import type { FlowRef } from "./status-flow.ts";
 import {
   type After,
   type Change,
@@ -53,15 +54,19 @@ function legalOrderVerbs(order: Order): OrderVerb[] {
   return verbs;
 }
 
-/** Creates an order under an id. Refuses ORDER_EXISTS and what `checkCreateOrder` refuses. */
-export function decideCreateOrder(orderId: string, request: CreateOrderRequest): Decide<CreateOrderResponse> {
+/** Creates an order under an id, in a published version of a flow. Refuses ORDER_EXISTS and what `checkCreateOrder` refuses. */
+export function decideCreateOrder(
+  orderId: string,
+  request: CreateOrderRequest,
+  flow: FlowRef,
+): Decide<CreateOrderResponse> {
   return (load) => {
     const ref = orderRef(orderId);
     if (load(ref) !== undefined) {
       throw new Refusal(ErrorReason.ORDER_EXISTS, `order "${orderId}" exists`, { metadata: { order_id: orderId } });
     }
     checkCreateOrder(request);
-    const change: Change = { case: "orderCreated", value: orderCreated(request) };
+    const change: Change = { case: "orderCreated", value: orderCreated(request, flow) };
     return {
       drafts: [{ ref, change }],
       answer: (after) => create(CreateOrderResponseSchema, { order: orderAfter(after, orderId) }),
@@ -69,12 +74,14 @@ export function decideCreateOrder(orderId: string, request: CreateOrderRequest):
   };
 }
 
-function orderCreated(request: CreateOrderRequest) {
+function orderCreated(request: CreateOrderRequest, flow: FlowRef) {
   const { references, units, parties, origin, destination, promisedAt, requestedAt } = request;
   return create(OrderCreatedSchema, {
     references,
     units,
     parties,
+    flowId: flow.id,
+    flowVersion: flow.version,
     // What has left and what is delivered is for reports to say.
     lines: request.lines.map((line) => create(OrderLineSchema, { ...line, shipped: 0n, delivered: 0n })),
     ...(origin && { origin }),

@@ -11,17 +11,17 @@ import {
   type Report,
   ReportOutcome,
 } from "../../gen/leadline/v1/report_pb.ts";
+import type { Role } from "../../gen/leadline/v1/tenant_pb.ts";
 import { fieldInvalid } from "./field-invalid.ts";
 import { comesAfterActual } from "./milestones.ts";
 import { isExceeded } from "./order-coverage.ts";
 import { unitsOf } from "./order-extent.ts";
 import { isCancelled } from "./order-status.ts";
-import { walk } from "./order-walk.ts";
+import { type Walk, walk } from "./order-walk.ts";
 import { Refusal } from "./refusal.ts";
 import { checkReport, ownFlags } from "./report-rules.ts";
 import { findReport, ORDER_REPORTS_MAX, type Retraction, takeReport, takeRetraction, withReport } from "./reports.ts";
-import { STANDARD_FLOW } from "./standard-flow.ts";
-import type { FlowStatus } from "./status-flow.ts";
+import { CANCELLED, type FlowStatus, type StatusFlow } from "./status-flow.ts";
 import { type Draft, type OrderSubject, orderRef } from "./subject.ts";
 
 /** How a report of an order is taken. */
@@ -32,6 +32,8 @@ export interface ReportTaking {
   readonly refuseIfUnfit: boolean;
   /** Flags that the report comes with, found where it was translated. */
   readonly flags: readonly Flag[];
+  /** The role of who reports; undefined: nobody's, it follows from something else. */
+  readonly role?: Role | undefined;
 }
 
 /** What becomes of a report, and what is to be recorded of it. */
@@ -49,7 +51,14 @@ export interface RetractionDecision {
 }
 
 /** The flags with which a report does not fit the flow (`refuse_if_unfit`). */
-const UNFIT: ReadonlySet<Flag> = new Set([Flag.OUT_OF_FLOW, Flag.LATE, Flag.AFTER_CANCELLATION, Flag.STATUS_UNKNOWN]);
+const UNFIT: ReadonlySet<Flag> = new Set([
+  Flag.OUT_OF_FLOW,
+  Flag.LATE,
+  Flag.AFTER_CANCELLATION,
+  Flag.STATUS_UNKNOWN,
+  Flag.STATUS_RETIRED,
+  Flag.REPORTER_UNEXPECTED,
+]);
 
 /**
  * Decides on a report of an order. `report` has its source and source_id. Refuses what `checkReport` refuses,
@@ -62,12 +71,12 @@ export function reportOnOrder(
   taking: ReportTaking,
 ): ReportDecision {
   checkReport(report);
-  if (taking.strict) checkStatus(report);
-  const { details, order } = subject;
+  const { details, order, flow } = subject;
+  if (taking.strict) checkStatus(report, flow);
   const { outcome, recorded } = takeReport(details.reports, report, now, ORDER_REPORTS_MAX, () => [
     ...taking.flags,
     ...ownFlags(report, now),
-    ...orderFlags(subject, report, now),
+    ...orderFlags(subject, report, now, taking.role),
   ]);
   if (recorded === undefined) {
     const known = outcome === ReportOutcome.ALREADY_KNOWN ? findReport(details.reports, report) : undefined;
@@ -86,12 +95,12 @@ export function retractOnOrder(subject: OrderSubject, retraction: Retraction, no
   return { outcome, drafts: [{ ref: orderRef(subject.order.id), change }] };
 }
 
-function checkStatus({ status }: Report): void {
-  if (status === "" || STANDARD_FLOW.byCode.has(status)) return;
-  if (status === STANDARD_FLOW.cancelled) {
+function checkStatus({ status }: Report, flow: StatusFlow): void {
+  if (status === "" || flow.byCode.has(status)) return;
+  if (status === CANCELLED) {
     throw fieldInvalid("report.status", `"${status}" is not reported; an order is cancelled by CancelOrder`);
   }
-  const statuses = STANDARD_FLOW.statuses.map((one) => one.code);
+  const statuses = flow.statuses.filter((one) => !one.retired).map((one) => one.code);
   throw new Refusal(
     ErrorReason.STATUS_UNKNOWN,
     `report.status "${status}" is not in the order's flow; its statuses are ${statuses.join(", ")}`,
@@ -110,12 +119,16 @@ function refuseUnfit(order: Order, report: Report, flags: readonly Flag[]): void
 }
 
 /** The flags that a report bears in its order as it stands. */
-function orderFlags(subject: OrderSubject, report: Report, now: Timestamp): Flag[] {
-  const { order, details } = subject;
+function orderFlags(subject: OrderSubject, report: Report, now: Timestamp, role: Role | undefined): Flag[] {
+  const { order, details, flow } = subject;
   const flags: Flag[] = [];
-  const status = STANDARD_FLOW.byCode.get(report.status);
+  const status = flow.byCode.get(report.status);
   if (isCancelled(order)) flags.push(Flag.AFTER_CANCELLATION);
   if (report.status !== "" && status === undefined) flags.push(Flag.STATUS_UNKNOWN);
+  if (status?.retired) flags.push(Flag.STATUS_RETIRED);
+  if (role !== undefined && status !== undefined && status.reporters.size > 0 && !status.reporters.has(role)) {
+    flags.push(Flag.REPORTER_UNEXPECTED);
+  }
   if (namesUnknown(report.unitIds, unitsOf(details))) flags.push(Flag.UNIT_UNKNOWN);
   const lineIds = report.lines.map((line) => line.lineId);
   if (namesUnknown(lineIds, details.lines)) flags.push(Flag.LINE_UNKNOWN);
@@ -142,17 +155,22 @@ function exceedsOrdered(details: OrderDetails, report: Report): boolean {
 
 /** The flags that an ACTUAL report bears among the reports of what happened before and after. */
 function flowFlags(subject: OrderSubject, report: Report, status: FlowStatus, now: Timestamp): Flag[] {
-  const { details } = subject;
+  const { details, flow } = subject;
   const recorded = create(RecordedReportSchema, { report, recordedAt: now });
-  const walked = walk(details, withReport(details.reports, recorded), STANDARD_FLOW);
+  const walked = walk(details, withReport(details.reports, recorded), flow);
   const flags: Flag[] = [];
   if (walked.outOfFlow.has(recorded)) flags.push(Flag.OUT_OF_FLOW);
-  else if (isLate(subject, report, status)) flags.push(Flag.LATE);
+  else if (!isGoneBackTo(walked, report, status) && isLate(subject, report, status)) flags.push(Flag.LATE);
   const held = new Set(report.unitIds);
   const inUnits = details.units.filter((unit) => held.has(unit.id)).flatMap((unit) => unit.contents);
   const exceeded = [...report.lines, ...inUnits].some(({ lineId }) => isExceeded(walked.coverage, lineId, status.rank));
   if (exceeded) flags.push(Flag.QUANTITY_EXCEEDED);
   return flags;
+}
+
+/** Whether the order stands where the report says, though it stood further on: the flow lets it go back. */
+function isGoneBackTo(walked: Walk, report: Report, status: FlowStatus): boolean {
+  return report.unitIds.length === 0 && walked.status === status;
 }
 
 /** Whether the order, or every unit that the report names, already stood further on, without what the report corrects. */
@@ -170,14 +188,14 @@ interface Standing {
 }
 
 /** Where the order stands without what was recorded under a report's identity. */
-function standingWithout({ order, details }: OrderSubject, report: Report): Standing {
+function standingWithout({ order, details, flow }: OrderSubject, report: Report): Standing {
   const corrected = findReport(details.reports, report);
-  const stood = STANDARD_FLOW.byCode.get(order.status);
+  const stood = flow.byCode.get(order.status);
   if (corrected === undefined && stood !== undefined) {
     const statusOf = (id: string) => details.unitProgress.find((unit) => unit.unitId === id)?.status ?? "";
-    return { rank: stood.rank, unitRank: (id) => STANDARD_FLOW.byCode.get(statusOf(id))?.rank };
+    return { rank: stood.rank, unitRank: (id) => flow.byCode.get(statusOf(id))?.rank };
   }
   const others = details.reports.filter((one) => one !== corrected);
-  const { status, units } = walk(details, others, STANDARD_FLOW);
+  const { status, units } = walk(details, others, flow);
   return { rank: status.rank, unitRank: (id) => units.get(id)?.status.rank };
 }

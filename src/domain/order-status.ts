@@ -10,9 +10,10 @@ import type { StatusFlow } from "./status-flow.ts";
 import type { OrderSubject } from "./subject.ts";
 import { compareTimestamps } from "./times.ts";
 
-/** Whether an order's journey has ended: it is delivered or cancelled. */
+/** Whether an order's journey has ended: its status ends the journey, or it was cancelled. */
 export function hasEnded(order: Order): boolean {
-  return order.phase === Phase.DELIVERED || order.phase === Phase.CANCELLED;
+  if (order.ended || isCancelled(order)) return true;
+  return order.flowId === "" && order.phase === Phase.DELIVERED; // rows of the release that did not say it
 }
 
 export function isCancelled(order: Order): boolean {
@@ -23,7 +24,7 @@ export function isCancelled(order: Order): boolean {
  * The order with everything that follows from its kept reports, lines, units and bookings: status, phase, flags, progress,
  * expected delivery. A cancelled order keeps the status of its cancellation.
  */
-export function withStatus(order: Order, details: OrderDetails, flow: StatusFlow): Omit<OrderSubject, "kind"> {
+export function withStatus(order: Order, details: OrderDetails, flow: StatusFlow): Omit<OrderSubject, "kind" | "flow"> {
   const walked = walk(details, details.reports, flow);
   const { shipping, delivery, lines, unitProgress } = progressOf(details, walked, flow);
   const derived: Order = {
@@ -36,6 +37,7 @@ export function withStatus(order: Order, details: OrderDetails, flow: StatusFlow
   if (!isCancelled(order)) {
     derived.status = walked.status.code;
     derived.phase = walked.status.phase;
+    derived.ended = walked.status.endsJourney;
     derived.statusSince = walked.since ?? recordedTime(order.createdAt);
   }
   return { order: derived, details: { ...details, lines, unitProgress } };

@@ -1,6 +1,6 @@
 import type { OrderDetails } from "../../gen/leadline/v1/order_pb.ts";
 import type { LocalTime } from "../../gen/leadline/v1/place_pb.ts";
-import { Classifier, type RecordedReport, type Report } from "../../gen/leadline/v1/report_pb.ts";
+import { Classifier, Flag, type RecordedReport, type Report } from "../../gen/leadline/v1/report_pb.ts";
 import { type Coverage, countPart, emptyCoverage, isCovered, moveUnit } from "./order-coverage.ts";
 import { speaksOfAll, unitsOf } from "./order-extent.ts";
 import { compareIdentities, counts, saidAt } from "./reports.ts";
@@ -11,14 +11,14 @@ import { compareLocalTimes, compareTimestamps } from "./times.ts";
  * An order's status is found by walking through its unretracted ACTUAL reports in the order in which the things happened,
  * whatever order they arrived in. A report of everything advances the status when the flow allows it after the one before.
  * A report of a part is counted, and the status advances to what everything has come to. A report that does not follow
- * counts for nothing here; it is kept all the same.
+ * counts for nothing here, nor does one of a status that its reporter may not report; both are kept all the same.
  */
 
 /** One ACTUAL report on the walk. */
 interface Step {
   readonly recorded: RecordedReport;
   readonly report: Report;
-  /** Undefined: it reports no status, or one that is not of the flow. */
+  /** Undefined: it reports no status, one that is not of the flow, or one that its reporter may not report. */
   readonly status: FlowStatus | undefined;
 }
 
@@ -41,11 +41,14 @@ export interface Walk {
   readonly last: Report | undefined;
 }
 
+const NONE: ReadonlySet<RecordedReport> = new Set();
+
 /** The walk while it goes on. */
 interface Going {
   readonly flow: StatusFlow;
   readonly coverage: Coverage;
-  readonly outOfFlow: Set<RecordedReport>;
+  /** Made with the first report that does not follow: mostly there is none. */
+  outOfFlow: Set<RecordedReport> | undefined;
   readonly units: Map<string, UnitStanding>;
   status: FlowStatus;
   since: LocalTime | undefined;
@@ -57,7 +60,7 @@ export function walk(details: OrderDetails, reports: readonly RecordedReport[], 
   const going: Going = {
     flow,
     coverage: emptyCoverage(details.lines, unitsOf(details), flow.statuses.length),
-    outOfFlow: new Set(),
+    outOfFlow: undefined,
     units: new Map(),
     status: initialStatus(flow),
     since: undefined,
@@ -65,9 +68,12 @@ export function walk(details: OrderDetails, reports: readonly RecordedReport[], 
   for (const { recorded, report, status } of steps) {
     if (status === undefined) continue;
     const follows = speaksOfAll(report) ? takeWhole(going, report, status) : takePart(going, report, status);
-    if (!follows) going.outOfFlow.add(recorded);
+    if (follows) continue;
+    going.outOfFlow ??= new Set();
+    going.outOfFlow.add(recorded);
   }
-  return { ...going, last: steps.at(-1)?.report };
+  const { status, since, outOfFlow = NONE, units, coverage } = going;
+  return { status, since, outOfFlow, units, coverage, last: steps.at(-1)?.report };
 }
 
 /** Takes a report of everything: it brings the order and every unit to its status. Answers whether it follows. */
@@ -131,9 +137,18 @@ function stepsOf(reports: readonly RecordedReport[], flow: StatusFlow): Step[] {
   for (const recorded of reports) {
     const report = recorded.report;
     if (report === undefined || !counts(recorded) || report.classifier !== Classifier.ACTUAL) continue;
-    steps.push({ recorded, report, status: flow.byCode.get(report.status) });
+    const isExpected = !recorded.flags.includes(Flag.REPORTER_UNEXPECTED);
+    steps.push({ recorded, report, status: isExpected ? flow.byCode.get(report.status) : undefined });
   }
-  return steps.sort(compareSteps);
+  return isInOrder(steps) ? steps : steps.sort(compareSteps);
+}
+
+/** Mostly things are reported in the order in which they happen, and sorting makes copies. */
+function isInOrder(steps: readonly Step[]): boolean {
+  return steps.every((step, i) => {
+    const before = steps[i - 1];
+    return before === undefined || compareSteps(before, step) <= 0;
+  });
 }
 
 function compareSteps(a: Step, b: Step): number {

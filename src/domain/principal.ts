@@ -14,6 +14,23 @@ export type Principal =
       /** The carrier's code; empty unless the role is CARRIER. */
       readonly carrier: string;
       readonly expiresAtMs: number | undefined;
+      /** It is the service owner's, to help the tenant: what it calls is in the audit journal. */
+      readonly support?: boolean;
+    }
+  | {
+      /** A JSON Web Token of the deployment's identity provider. */
+      readonly kind: "token";
+      /** `jwt_` and a hash of issuer, tenant and subject; it is the actor of the events it causes. */
+      readonly id: string;
+      /** The subject: the default source of its reports. */
+      readonly name: string;
+      readonly tenant: string;
+      readonly role: Role;
+      /** The carrier's code; empty unless the role is CARRIER. */
+      readonly carrier: string;
+      readonly expiresAtMs: number;
+      /** The name (`kid`) of the key that signed it; empty: the token names none. */
+      readonly signer: string;
     }
   | {
       readonly kind: "link";

@@ -92,9 +92,14 @@ export function takeReport(
   const recorded = create(RecordedReportSchema, {
     report: incoming,
     recordedAt: now,
-    flags: [...new Set(flags())].sort((a, b) => a - b),
+    flags: ascending(flags()),
   });
   return { outcome: ReportOutcome.APPLIED, recorded };
+}
+
+/** Each flag once. */
+function ascending(flags: readonly Flag[]): Flag[] {
+  return flags.length < 2 ? [...flags] : [...new Set(flags)].sort((a, b) => a - b);
 }
 
 function outcomeAgainst(known: RecordedReport, incoming: Report, now: Timestamp): ReportOutcome {
@@ -200,7 +205,7 @@ function refuseWhenTooManyNamed(
   throw new Refusal(
     ErrorReason.SUBJECT_FULL,
     `the reports kept would name ${named} units and lines together; at most ${max} may be named`,
-    { metadata: { bound: "named_in_reports", max: String(max) } },
+    { metadata: { limit: "named_in_reports", allowed: String(max), used: String(named) } },
   );
 }
 
@@ -211,6 +216,6 @@ function namedIn(report: Report): number {
 function refuseWhenFull(kept: readonly RecordedReport[], max: number): void {
   if (kept.length < max) return;
   throw new Refusal(ErrorReason.SUBJECT_FULL, `${kept.length} reports are kept already; at most ${max} are`, {
-    metadata: { bound: "reports", max: String(max) },
+    metadata: { limit: "reports", allowed: String(max), used: String(kept.length) },
   });
 }

@@ -1,3 +1,4 @@
+import type { Phase } from "../../gen/leadline/v1/order_pb.ts";
 import type { SubjectKind } from "./subject.ts";
 
 /** A place in a journal: a revision and the id of the event there; revision 0 carries the journal's own id. */
@@ -16,6 +17,8 @@ export interface StoredEvent extends Place {
   readonly carrier: string;
   /** The encoding of `repeated Event events = 1` with this one element: tag, length, event. Staff's view of it. */
   readonly payload: Uint8Array;
+  /** The phase that an order entered by it; known only where it is committed. */
+  readonly entered?: Phase;
 }
 
 /** New events of one tenant, in order and without a hole, and the place that they follow. */

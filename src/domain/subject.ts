@@ -2,9 +2,13 @@ import type { Timestamp } from "@bufbuild/protobuf/wkt";
 import type { Booking, BookingDetails } from "../../gen/leadline/v1/booking_pb.ts";
 import type { Event } from "../../gen/leadline/v1/event_pb.ts";
 import type { Order, OrderDetails } from "../../gen/leadline/v1/order_pb.ts";
+import type { FlowRef, StatusFlow } from "./status-flow.ts";
 
-/** What an event is about. The numbers are stored. */
-export const SubjectKind = { ORDER: 1, BOOKING: 2 } as const;
+/**
+ * What an event is about. The numbers are stored. What is administered has events in the tenant's audit journal only, and no
+ * row.
+ */
+export const SubjectKind = { ORDER: 1, BOOKING: 2, ADMINISTRATION: 3 } as const;
 export type SubjectKind = (typeof SubjectKind)[keyof typeof SubjectKind];
 
 export interface SubjectRef {
@@ -17,6 +21,8 @@ export interface OrderSubject {
   readonly kind: typeof SubjectKind.ORDER;
   readonly order: Order;
   readonly details: OrderDetails;
+  /** The flow that the order goes through; what `order.flowId` and `order.flowVersion` name. */
+  readonly flow: StatusFlow;
 }
 
 /** A booking as it is kept. */
@@ -36,6 +42,9 @@ export interface Draft {
   readonly ref: SubjectRef;
   readonly change: Change;
 }
+
+/** The flows of one tenant, as far as a decision or a fold needs them. Throws for one that was not loaded. */
+export type Flows = (ref: FlowRef) => StatusFlow;
 
 /** What recording adds to a draft. */
 export interface Recorded {

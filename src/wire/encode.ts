@@ -3,7 +3,8 @@ import { Output } from "./output.ts";
 
 /*
  * Encodes messages as `toBinary` does, byte for byte, into one buffer that is used again and again; `toBinary` makes several
- * for each message, which was a tenth of a write's CPU time. Kinds of fields that it does not know are left to `toBinary`.
+ * for each message, which was a tenth of a write's CPU time. Each type has a function of its own, compiled from its
+ * descriptor when it is first written. Kinds of fields that it does not know are left to `toBinary`.
  */
 
 /** A message by the names of its fields. */
@@ -11,9 +12,6 @@ type Fields = Readonly<Record<string, unknown>>;
 
 /** Writes what a message has of one field. */
 type FieldWriter = (out: Output, message: Fields) => void;
-
-/** Writes a value that is set, after its tag. */
-type ValueWriter = (out: Output, value: unknown) => void;
 
 const LENGTH_DELIMITED = 2;
 /** FeatureSet.FieldPresence.IMPLICIT: a field that has its zero value is not written. */
@@ -48,22 +46,33 @@ export function writerOf(schema: DescMessage): MessageWriter {
   const known = writers.get(schema);
   if (known) return known;
   const fields: { desc: DescField; write: FieldWriter }[] = [];
-  const writer: MessageWriter = { fields, write: isWritable(schema) ? writeFields : writeAsLibrary };
-  function writeFields(to: Output, message: Fields): void {
+  const writer = { fields, write: writeAsLibrary };
+  writers.set(schema, writer); // before its fields: a message may contain itself
+  if (!isPlain(schema)) return writer;
+  const parts = new Map<string, MessageWriter>();
+  const codes: string[] = [];
+  for (const desc of [...schema.fields].sort((a, b) => a.number - b.number)) {
+    const code = fieldCode(desc, parts);
+    codes.push(code);
+    fields.push({ desc, write: compiled(code, parts) });
+  }
+  const writeFields = compiled(codes.join("\n"), parts);
+  writer.write = (to, message) => {
     if (message.$typeName !== schema.typeName) throw new Error(`not a ${schema.typeName}: ${message.$typeName}`);
     // A message that a newer release made has fields that only the library knows how to keep.
     if (message.$unknown !== undefined) writeAsLibrary(to, message);
-    else for (const field of fields) field.write(to, message);
-  }
+    else writeFields(to, message);
+  };
+  return writer;
   function writeAsLibrary(to: Output, message: Fields): void {
     to.raw(toBinary(schema, message as unknown as MessageShape<DescMessage>)); // it checks the type itself
   }
-  writers.set(schema, writer); // before its fields: a message may contain itself
-  if (!isWritable(schema)) return writer;
-  for (const desc of [...schema.fields].sort((a, b) => a.number - b.number)) {
-    fields.push({ desc, write: fieldWriter(desc) });
-  }
-  return writer;
+}
+
+/** The code is made of the contract's own names and numbers and of nothing that anybody sends. */
+function compiled(code: string, parts: ReadonlyMap<string, MessageWriter>): FieldWriter {
+  const make = new Function(...parts.keys(), `"use strict"; return function write(out, message) { ${code} };`);
+  return make(...parts.values()) as FieldWriter;
 }
 
 /** Reads a message by the names of its fields. */
@@ -76,104 +85,68 @@ export function lengthTag(number: number): number {
   return number * 8 + LENGTH_DELIMITED;
 }
 
-function isWritable(schema: DescMessage): boolean {
+/** Whether a type has only fields of the kinds that are written and read here. */
+export function isPlain(schema: DescMessage): boolean {
   return schema.fields.every((field) => {
     if (field.fieldKind === "map") return false;
     if (field.message !== undefined) {
       const { typeName } = field.message;
       return !field.delimitedEncoding && (!typeName.startsWith("google.protobuf.") || PLAIN.has(typeName));
     }
-    return field.enum !== undefined || (field.scalar !== undefined && scalarWriter(field.scalar) !== undefined);
+    return field.enum !== undefined || (field.scalar !== undefined && bareCode(field.scalar) !== undefined);
   });
 }
 
-function fieldWriter(field: DescField): FieldWriter {
+/** The statement that writes what a message has of a field. */
+function fieldCode(field: DescField, parts: Map<string, MessageWriter>): string {
   const { localName: name } = field;
-  const write = valueWriter(field);
-  if (field.fieldKind === "list") return listWriter(field, write);
+  const write = valueCode(field, parts);
+  if (field.fieldKind === "list") {
+    const each = `for (let i = 0; i < list.length; i += 1) { const value = list[i];`;
+    const list = `const list = message.${name};`;
+    if (!field.packed) return `{ ${list} ${each} ${write} } }`;
+    const bare = bareCode(field.scalar ?? ScalarType.INT32);
+    return `{ ${list} if (list.length > 0) {
+      out.varint(${lengthTag(field.number)}); const start = out.open(); ${each} ${bare} } out.close(start);
+    } }`;
+  }
   if (field.oneof !== undefined) {
-    const group = field.oneof.localName;
-    return (to, message) => {
-      const chosen = message[group] as { readonly case?: string; readonly value?: unknown }; // how oneofs are generated
-      if (chosen.case === name) write(to, chosen.value);
-    };
+    const chosen = `const chosen = message.${field.oneof.localName};`;
+    return `{ ${chosen} if (chosen.case === ${JSON.stringify(name)}) { const value = chosen.value; ${write} } }`;
   }
-  if (field.message !== undefined || field.presence !== IMPLICIT) {
-    return (to, message) => {
-      const value = message[name];
-      if (value !== undefined) write(to, value);
-    };
-  }
-  return (to, message) => {
-    const value = message[name];
-    if (value !== "" && value !== 0 && value !== 0n && value !== false) write(to, value);
-  };
+  const isSet =
+    field.message !== undefined || field.presence !== IMPLICIT
+      ? "value !== undefined"
+      : 'value !== "" && value !== 0 && value !== 0n && value !== false';
+  return `{ const value = message.${name}; if (${isSet}) { ${write} } }`;
 }
 
-function listWriter(field: DescField, write: ValueWriter): FieldWriter {
-  const { localName: name } = field;
-  if (field.fieldKind !== "list" || !field.packed) {
-    return (to, message) => {
-      for (const value of message[name] as readonly unknown[]) write(to, value); // how lists are generated
-    };
-  }
-  const writeBare = bareWriter(field);
-  const tag = lengthTag(field.number);
-  return (to, message) => {
-    const values = message[name] as readonly unknown[];
-    if (values.length === 0) return;
-    to.varint(tag);
-    const start = to.open();
-    for (const value of values) writeBare(to, value);
-    to.close(start);
-  };
-}
-
-function valueWriter(field: DescField): ValueWriter {
+/** The statements that write `value` after its tag. */
+function valueCode(field: DescField, parts: Map<string, MessageWriter>): string {
   if (field.message !== undefined) {
-    const writer = writerOf(field.message);
-    const tag = lengthTag(field.number);
-    return (to, value) => {
-      to.varint(tag);
-      const start = to.open();
-      writer.write(to, value as Fields);
-      to.close(start);
-    };
+    const part = `part${field.number}`;
+    parts.set(part, writerOf(field.message));
+    return `out.varint(${lengthTag(field.number)}); const begun = out.open(); ${part}.write(out, value); out.close(begun);`;
   }
-  const write = bareWriter(field);
   const tag = field.scalar === ScalarType.STRING ? lengthTag(field.number) : field.number * 8;
-  return (to, value) => {
-    to.varint(tag);
-    write(to, value);
-  };
+  return `out.varint(${tag}); ${bareCode(field.scalar ?? ScalarType.INT32)}`;
 }
 
-function bareWriter(field: DescField): ValueWriter {
-  const write = scalarWriter(field.scalar ?? ScalarType.INT32);
-  if (write === undefined) throw new Error(`${field.toString()} is of a kind that is not written here`);
-  return write;
-}
-
-/** Values have the types that their messages' types give them. */
-function scalarWriter(type: ScalarType): ValueWriter | undefined {
+/** The statement that writes `value`, which has the type that its message's type gives it. */
+function bareCode(type: ScalarType): string | undefined {
   switch (type) {
     case ScalarType.STRING:
-      return (to, value) => to.text(value as string);
+      return "out.text(value);";
     case ScalarType.BOOL:
-      return (to, value) => to.varint(value === true ? 1 : 0);
+      return "out.varint(value === true ? 1 : 0);";
     case ScalarType.INT32:
     case ScalarType.UINT32:
     case ScalarType.INT64:
     case ScalarType.UINT64:
-      return (to, value) => to.varint64(value as number | bigint);
+      return "out.varint64(value);";
     case ScalarType.SINT32:
-      return (to, value) => to.varint(zigzag(value as number));
+      return "out.varint(value < 0 ? -2 * value - 1 : 2 * value);"; // zigzag
     default:
       return undefined;
   }
-}
-
-/** -1, 1, -2, 2 ... as 1, 2, 3, 4 ... */
-function zigzag(value: number): number {
-  return value < 0 ? -2 * value - 1 : 2 * value;
 }

@@ -12,6 +12,7 @@ import {
   type Facets,
   FacetsSchema,
 } from "../../gen/leadline/v1/event_pb.ts";
+import { OrderSchema } from "../../gen/leadline/v1/order_pb.ts";
 import { type ListOrderEventsResponse, ListOrderEventsResponseSchema } from "../../gen/leadline/v1/order_service_pb.ts";
 import type { Milestone, RecordedReport } from "../../gen/leadline/v1/report_pb.ts";
 import type { Visibility } from "../domain/principal.ts";
@@ -42,6 +43,44 @@ export function storedEncoding(event: Event, kind: SubjectKind, summary: Uint8Ar
     out.close(start);
   });
   return payload.finish(); // rings keep it
+}
+
+/** The field of `Event.change` that says that personal data was removed. */
+export const PERSONAL_DATA_REDACTED_FIELD = EventSchema.field.personalDataRedacted.number;
+const FIRST_CHANGE_FIELD = EventSchema.field.orderCreated.number;
+
+/** The number of the field in which a stored event's change stands, without decoding it; 0: it has none that is known. */
+export function changeField(payload: Uint8Array): number {
+  let at = 0;
+  const varint = (): number => {
+    let value = 0;
+    for (let scale = 1; at < payload.length; scale *= 0x80) {
+      const byte = payload[at++] ?? 0;
+      value += (byte & 0x7f) * scale;
+      if (byte < 0x80) break;
+    }
+    return value;
+  };
+  varint(); // the tag of `events`
+  varint(); // its length
+  while (at < payload.length) {
+    const tag = varint();
+    const number = Math.floor(tag / 8);
+    if (number >= FIRST_CHANGE_FIELD) return number < AFTER_ORDER_FIELD ? number : 0;
+    const wireType = tag & 7;
+    const value = varint();
+    if (wireType === 2) at += value;
+    else if (wireType !== 0) return 0; // an event has no such field
+  }
+  return 0;
+}
+
+/** The encoding of the subject as one stored event left it: its row's summary then. */
+export function summaryAfter(payload: Uint8Array): Uint8Array {
+  const { after } = decodeEvents(payload)[0] ?? {};
+  if (after?.case === "order") return toBinary(OrderSchema, after.value);
+  if (after?.case === "booking") return toBinary(BookingSchema, after.value);
+  throw new Error("an event without a subject");
 }
 
 /** Reads stored events laid end to end. */
@@ -114,6 +153,8 @@ function carrierChange(change: Event["change"], carrier: string): Event["change"
     }
     case "reportRetracted":
       return { case: change.case, value: ownSource(change.value, carrier) };
+    case "personalDataRedacted": // which request it answers is the shipper's own affair
+      return { case: change.case, value: { ...change.value, reason: "" } };
     default:
       return change;
   }

@@ -3,6 +3,7 @@ import { Buffer } from "node:buffer";
 const INITIAL_BYTES = 16 * 1024;
 /** A buffer that grew past this is let go after use. */
 const KEPT_BYTES = 1024 * 1024;
+const MAX_SAFE = BigInt(Number.MAX_SAFE_INTEGER);
 /** Texts up to this length are written character by character while they are ASCII: a call into the runtime costs more. */
 const SHORT_TEXT = 40;
 
@@ -47,7 +48,8 @@ export class Output {
 
   /** A whole number of 64 bits as a varint; negative ones take ten bytes. */
   varint64(value: number | bigint): void {
-    if (value >= 0 && value <= Number.MAX_SAFE_INTEGER) {
+    // One after the other: comparing what may be either costs more than writing it.
+    if (typeof value === "number" ? value >= 0 : value >= 0n && value <= MAX_SAFE) {
       this.varint(Number(value));
       return;
     }

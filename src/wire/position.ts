@@ -1,4 +1,11 @@
-import { createCipheriv, createDecipheriv, createHmac, timingSafeEqual } from "node:crypto";
+import {
+  createCipheriv,
+  createDecipheriv,
+  createHmac,
+  createSecretKey,
+  type KeyObject,
+  timingSafeEqual,
+} from "node:crypto";
 import { ErrorReason } from "../../gen/leadline/v1/error_pb.ts";
 import type { Visibility } from "../domain/principal.ts";
 import { Refusal } from "../domain/refusal.ts";
@@ -21,13 +28,14 @@ export function staffPosition(place: Place): string {
  * text) and bound to the tenant and the carrier.
  */
 export class Positions {
-  readonly #cipherKey: Uint8Array;
-  readonly #nonceKey: Uint8Array;
+  // Key objects: making one of bytes at each use takes longer than what it is used for.
+  readonly #cipherKey: KeyObject;
+  readonly #nonceKey: KeyObject;
 
   /** @param secret the deployment's secret, at least 32 bytes, the same on all instances */
   constructor(secret: Uint8Array) {
-    this.#cipherKey = createHmac("sha256", secret).update("leadline position cipher").digest();
-    this.#nonceKey = createHmac("sha256", secret).update("leadline position nonce").digest();
+    this.#cipherKey = createSecretKey(createHmac("sha256", secret).update("leadline position cipher").digest());
+    this.#nonceKey = createSecretKey(createHmac("sha256", secret).update("leadline position nonce").digest());
   }
 
   encode(tenant: string, place: Place, visibility: Visibility): string {

@@ -1,7 +1,7 @@
-import { fromBinary } from "@bufbuild/protobuf";
-import { BookingDetailsSchema, BookingSchema } from "../../gen/leadline/v1/booking_pb.ts";
-import { OrderDetailsSchema, OrderSchema } from "../../gen/leadline/v1/order_pb.ts";
-import { type Subject, SubjectKind } from "../domain/subject.ts";
+import { type BookingDetails, BookingDetailsSchema, BookingSchema } from "../../gen/leadline/v1/booking_pb.ts";
+import { type OrderDetails, OrderDetailsSchema, OrderSchema } from "../../gen/leadline/v1/order_pb.ts";
+import { type Flows, type Subject, SubjectKind } from "../domain/subject.ts";
+import { decode } from "./decode.ts";
 import { encode } from "./encode.ts";
 import { encodeChanged } from "./encode-changed.ts";
 
@@ -39,12 +39,21 @@ export function encodeSummary(subject: Subject): Uint8Array {
     : encode(BookingSchema, subject.booking);
 }
 
-export function decodeSubject(kind: SubjectKind, bytes: SubjectBytes): Subject {
-  return kind === SubjectKind.ORDER
-    ? { kind, order: fromBinary(OrderSchema, bytes.summary), details: fromBinary(OrderDetailsSchema, bytes.details) }
-    : {
-        kind,
-        booking: fromBinary(BookingSchema, bytes.summary),
-        details: fromBinary(BookingDetailsSchema, bytes.details),
-      };
+/** A subject's details from their stored encoding. */
+export function decodeDetails(kind: SubjectKind, bytes: Uint8Array): OrderDetails | BookingDetails {
+  return kind === SubjectKind.ORDER ? decode(OrderDetailsSchema, bytes) : decode(BookingDetailsSchema, bytes);
+}
+
+/** A subject from its stored encodings. */
+export function decodeSubject(kind: SubjectKind, bytes: SubjectBytes, flows: Flows): Subject {
+  if (kind === SubjectKind.ORDER) {
+    const order = decode(OrderSchema, bytes.summary);
+    const flow = flows({ id: order.flowId, version: order.flowVersion });
+    return { kind, order, details: decode(OrderDetailsSchema, bytes.details), flow };
+  }
+  return {
+    kind: SubjectKind.BOOKING,
+    booking: decode(BookingSchema, bytes.summary),
+    details: decode(BookingDetailsSchema, bytes.details),
+  };
 }

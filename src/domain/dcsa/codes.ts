@@ -1,6 +1,7 @@
 import { BookingState } from "../../../gen/leadline/v1/booking_pb.ts";
 import { TransportMode } from "../../../gen/leadline/v1/place_pb.ts";
 import { Classifier } from "../../../gen/leadline/v1/report_pb.ts";
+import type { CodeMeaning } from "../code-meanings.ts";
 
 /*
  * The codes of DCSA Track & Trace 2.2, 3.0.0-Beta-1 and 3.0.0 and of Booking 2.0, and what each is here. A code that is not in
@@ -9,10 +10,8 @@ import { Classifier } from "../../../gen/leadline/v1/report_pb.ts";
 
 /** What a code is here. */
 export interface CodeMapping {
-  /** The kind of milestone, see domain/milestone-kinds.ts. */
+  /** The kind of milestone, see domain/milestone-kinds.ts; empty: a tenant says that the code moves nothing. */
   readonly kind: string;
-  /** Which end of a leg it belongs to, where it belongs to one. */
-  readonly end?: "from" | "to";
   /** Only older versions of the standard have it. */
   readonly obsolete?: boolean;
   /** Something went wrong. */
@@ -31,14 +30,14 @@ export const CLASSIFIERS: Readonly<Record<string, Classifier>> = {
 
 /** `transportEventTypeCode`. */
 export const TRANSPORT_CODES: Readonly<Record<string, CodeMapping>> = {
-  ARRI: { kind: "ARRIVED", end: "to" },
-  DEPA: { kind: "DEPARTED", end: "from" },
+  ARRI: { kind: "ARRIVED" },
+  DEPA: { kind: "DEPARTED" },
 };
 
 /** `equipmentEventTypeCode`. */
 export const EQUIPMENT_CODES: Readonly<Record<string, CodeMapping>> = {
-  LOAD: { kind: "LOADED", end: "from" },
-  DISC: { kind: "DISCHARGED", end: "to" },
+  LOAD: { kind: "LOADED" },
+  DISC: { kind: "DISCHARGED" },
   GTIN: { kind: "GATE_IN" },
   GTOT: { kind: "GATE_OUT" },
   STUF: { kind: "STUFFED" },
@@ -57,11 +56,15 @@ export const EQUIPMENT_CODES: Readonly<Record<string, CodeMapping>> = {
   WAYP: { kind: "WAYPOINT_PASSED", obsolete: true },
 };
 
-/** `iotEventCode`, and `reeferEventTypeCode`. */
-export const SENSOR_CODES: Readonly<Record<string, CodeMapping>> = {
+/** `iotEventCode`. */
+export const IOT_CODES: Readonly<Record<string, CodeMapping>> = {
   DRO: { kind: "DOOR_OPENED" },
   DRC: { kind: "DOOR_CLOSED" },
   LOC: { kind: "LOCATED" },
+};
+
+/** `reeferEventTypeCode`. */
+export const REEFER_CODES: Readonly<Record<string, CodeMapping>> = {
   MEAS: { kind: "REEFER_MEASURED" },
   ADJU: { kind: "REEFER_ADJUSTED" },
 };
@@ -150,6 +153,11 @@ export function equipmentMapping(code: string, facts: EquipmentFacts): CodeMappi
   return mapping;
 }
 
+/** How a document's type and its state are written as one code of the list DCSA_SHIPMENT. */
+export function shipmentCode(documentType: string, code: string): string {
+  return `${documentType}:${code}`;
+}
+
 /** What a shipment code is for a document: `BKG_CONFIRMED`, `TRD_ISSUED`. */
 export function shipmentMapping(code: string, documentType: string): CodeMapping | undefined {
   const state = lookUp(SHIPMENT_CODES, code);
@@ -160,6 +168,12 @@ export function shipmentMapping(code: string, documentType: string): CodeMapping
     obsolete: state.obsolete === true || OBSOLETE_DOCUMENT_TYPES.has(documentType),
     exception: state.exception === true,
   };
+}
+
+/** A tenant's own meaning of a code goes before the tables; that the code is obsolete stays so. */
+export function ownOr(own: CodeMeaning | undefined, shipped: CodeMapping | undefined): CodeMapping | undefined {
+  if (own === undefined) return shipped;
+  return { kind: own.milestone, exception: own.exception, obsolete: shipped?.obsolete === true };
 }
 
 /** `modeOfTransport`. Combined modes name none. */

@@ -1,9 +1,14 @@
+import { CodeList } from "../../../gen/leadline/v1/status_flow_pb.ts";
+import type { CodeMeaning } from "../code-meanings.ts";
 import {
   type CodeMapping,
   type EventType,
   equipmentMapping,
+  IOT_CODES,
   lookUp,
-  SENSOR_CODES,
+  ownOr,
+  REEFER_CODES,
+  shipmentCode,
   shipmentMapping,
   TRANSPORT_CODES,
 } from "./codes.ts";
@@ -131,27 +136,48 @@ export interface ReadCode {
   /** For people: `equipmentEventTypeCode LOAD`. */
   readonly name: string;
   readonly mapping: CodeMapping | undefined;
+  /** The list that the code is of, where tenants may map it, and the code. */
+  readonly listed?: { readonly list: CodeList; readonly code: string };
 }
 
+/** What a tenant itself says of a code of a list that the sender used. */
+export type OwnOfSender = (list: CodeList, code: string) => CodeMeaning | undefined;
+
 /** Reads the code that says what happened; undefined: it is not there, which is a violation. */
-export function readCode(parts: EventParts, type: EventType, facilityType: string): ReadCode | undefined {
+export function readCode(
+  parts: EventParts,
+  type: EventType,
+  facilityType: string,
+  own: OwnOfSender,
+): ReadCode | undefined {
+  const listed = (
+    list: CodeList,
+    name: string,
+    shipped: (code: string) => CodeMapping | undefined,
+    inList = (code: string) => code,
+  ) => {
+    const read = coded(parts, name, (code) => ownOr(own(list, inList(code)), shipped(code)));
+    return read && { ...read, listed: { list, code: inList(read.code) } };
+  };
   switch (type) {
     case "TRANSPORT":
-      return coded(parts, "transportEventTypeCode", (code) => lookUp(TRANSPORT_CODES, code));
+      return listed(CodeList.DCSA_TRANSPORT, "transportEventTypeCode", (code) => lookUp(TRANSPORT_CODES, code));
     case "EQUIPMENT": {
       const indicator = parts.equipment.text("emptyIndicatorCode", { max: 10 });
       const facts = { empty: indicator === "EMPTY", laden: indicator === "LADEN", facilityType };
-      return coded(parts, "equipmentEventTypeCode", (code) => equipmentMapping(code, facts));
+      return listed(CodeList.DCSA_EQUIPMENT, "equipmentEventTypeCode", (code) => equipmentMapping(code, facts));
     }
     case "SHIPMENT": {
       const document = documentTypeOf(parts.event, parts.shipment);
-      const read = coded(parts, "shipmentEventTypeCode", (code) => shipmentMapping(code, document));
+      const inList = (code: string) => shipmentCode(document, code);
+      const shipped = (code: string) => shipmentMapping(code, document);
+      const read = listed(CodeList.DCSA_SHIPMENT, "shipmentEventTypeCode", shipped, inList);
       return read && { ...read, name: `${read.name} of documentTypeCode ${document || "(none)"}` };
     }
     case "IOT":
-      return sensorCode(parts.iot.text(["iotEventCode", "iotEventTypeCode"], CODE), "iotEventCode", parts);
+      return sensorCode(parts.iot.text(["iotEventCode", "iotEventTypeCode"], CODE), "iotEventCode", parts, own);
     case "REEFER":
-      return coded(parts, "reeferEventTypeCode", (code) => lookUp(SENSOR_CODES, code));
+      return listed(CodeList.DCSA_REEFER, "reeferEventTypeCode", (code) => lookUp(REEFER_CODES, code));
   }
 }
 
@@ -161,16 +187,20 @@ function coded(
   { classification }: EventParts,
   name: string,
   map: (code: string) => CodeMapping | undefined,
-): ReadCode | undefined {
+): (ReadCode & { readonly code: string }) | undefined {
   // 2.2 had `eventTypeCode` for all of them before it had one for each.
   const code = classification.text([name, "eventTypeCode"], { ...CODE, needed: true });
-  return code === "" ? undefined : { name: `${name} ${code}`, mapping: map(code) };
+  return code === "" ? undefined : { name: `${name} ${code}`, mapping: map(code), code };
 }
 
 /** An IoT event says `DETC` in its classification; what was detected stands in its details. */
-function sensorCode(code: string, name: string, parts: EventParts): ReadCode | undefined {
+function sensorCode(code: string, name: string, parts: EventParts, own: OwnOfSender): ReadCode | undefined {
   parts.classification.passOver("iotEventTypeCode");
-  if (code !== "") return { name: `${name} ${code}`, mapping: lookUp(SENSOR_CODES, code) };
+  const list = CodeList.DCSA_IOT;
+  if (code !== "") {
+    const mapping = ownOr(own(list, code), lookUp(IOT_CODES, code));
+    return { name: `${name} ${code}`, mapping, listed: { list, code } };
+  }
   parts.iot.violation(name, "is needed");
   return undefined;
 }

@@ -8,15 +8,20 @@ import { REFERENCE_TYPE } from "./parties.ts";
 /** References of one event at most. */
 const EVENT_REFERENCES_MAX = 200;
 
+/** The type under which a coded event names an order of the tenant by its id. */
+export const ORDER_ID = "ORDER";
+
 /**
  * The order in which an event's references are asked for what they belong to: the carrier's booking, its request, the transport
- * document, the equipment within its journey; then what the shipper's side calls it, the most particular first. Types that are
+ * document or air waybill, an order by its id, the equipment within its journey; then what the shipper's side calls it, the most particular first. Types that are
  * not listed come last, in the order of the event.
  */
-export const REFERENCE_PRECEDENCE: readonly string[] = [
+const REFERENCE_PRECEDENCE: readonly string[] = [
   "BKG",
   "CBR",
   "TRD",
+  "AWB",
+  ORDER_ID,
   "EQ",
   "BID",
   "BPR",
@@ -29,6 +34,11 @@ export const REFERENCE_PRECEDENCE: readonly string[] = [
   "ECR",
   "AAO",
 ];
+
+/** References in the order of `REFERENCE_PRECEDENCE`; equal ones stay as they stand. */
+export function inPrecedence(references: readonly Reference[]): Reference[] {
+  return [...references].sort((a, b) => rank(a.type) - rank(b.type));
+}
 
 /** Where an event's objects may carry references. */
 interface ReferenceSources {
@@ -63,7 +73,7 @@ export function readEventReferences({ event, shipment, equipment }: ReferenceSou
     event.violation("references", `are ${found.size}; at most ${EVENT_REFERENCES_MAX} are taken`);
     return [];
   }
-  return [...found.values()].sort((a, b) => rank(a.type) - rank(b.type));
+  return inPrecedence([...found.values()]);
 }
 
 /** The document that a shipment event speaks of, as its source wrote it; empty: none. */

@@ -47,11 +47,11 @@ export interface JsonReading {
 }
 
 /** Elements of a list that are read; more are a violation. */
-export const LIST_MAX = 1_000;
+const LIST_MAX = 1_000;
 /** Violations that are told of one reading. */
-export const VIOLATIONS_MAX = 100;
+const VIOLATIONS_MAX = 100;
 /** Notes that are kept of one reading. */
-export const NOTES_MAX = 200;
+const NOTES_MAX = 200;
 
 type Fields = Readonly<Record<string, unknown>>;
 

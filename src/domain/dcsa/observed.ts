@@ -7,6 +7,7 @@ import { type Flag, type Report, ReportOutcome, ReportSchema } from "../../../ge
 import { decideAddUnits } from "../booking-contents.ts";
 import { type BookingCall, calledBooking, type Effects } from "../booking-effects.ts";
 import { decideMilestone, decideMilestoneRetraction } from "../booking-milestones.ts";
+import { partOf } from "../booking-orders.ts";
 import { looksLikeContainer } from "../identifiers.ts";
 import { statusFor } from "../milestone-kinds.ts";
 import { loadOrder } from "../order-commands.ts";
@@ -44,7 +45,8 @@ export function decideObservation(
 ): Effects<ObservedResult> {
   const subject = calledBooking(load, on);
   const report = reportFor(subject, observation, source);
-  const effects = decideMilestone(load, now, { ...on, report, strict: false, flags: observation.flags });
+  const { flags, part } = observation;
+  const effects = decideMilestone(load, now, { ...on, report, strict: false, flags, part });
   if ("needs" in effects || effects.outcome !== ReportOutcome.APPLIED) return effects;
   const units = unknownUnits(subject.details, report.unitIds, observation.isoEquipmentCode);
   if (units.length === 0) return effects;
@@ -62,9 +64,10 @@ export function decideOrderObservation(
 ): Effects<ObservedResult> {
   const subject = loadOrder(load, orderId);
   const { milestone, place } = observation;
-  const status = statusFor({ kind: milestone, leg: 0, place }, [wholeLeg(subject.order)]);
+  const status = statusFor({ kind: milestone, leg: 0, place }, [wholeLeg(subject.order)], subject.flow);
   const units = observation.ofTransport ? [] : observation.unitIds;
-  const report = create(ReportSchema, { ...contentOf(observation, source), unitIds: [...units], status });
+  const whole = create(ReportSchema, { ...contentOf(observation, source), unitIds: [...units], status });
+  const report = partOf(whole, subject, observation.part);
   const taking = { strict: false, refuseIfUnfit: false, flags: observation.flags };
   const { outcome, flags, drafts } = reportOnOrder(subject, report, now, taking);
   return { outcome, flags, drafts, orderIds: [orderId] };
@@ -104,7 +107,7 @@ function reportFor({ details }: BookingSubject, observation: CarrierObservation,
     const unitIds = observation.ofTransport ? known.unitIds : [...observation.unitIds];
     return create(ReportSchema, { ...content, leg: known.leg, unitIds });
   }
-  const leg = legOf(observation.leg, observation.place, details.legs);
+  const leg = observation.legNumber || legOf(observation.leg, observation.place, details.legs);
   return create(ReportSchema, { ...content, leg, unitIds: unitsMoved(details, observation) });
 }
 
@@ -121,6 +124,7 @@ function contentOf(observation: CarrierObservation, source: string) {
     reasonCode,
     remark,
     exception,
+    lines: [...observation.lines],
     ...(sourceUpdatedAt && { sourceUpdatedAt }),
     ...(place && { place }),
   };

@@ -4,8 +4,8 @@ import type { JsonObject } from "./json-reader.ts";
 import { readAddress } from "./places.ts";
 
 /** Parties of a booking at most, and references; bounds of leadline.v1.BookingRequest. */
-export const PARTIES_MAX = 30;
-export const REFERENCES_MAX = 50;
+const PARTIES_MAX = 30;
+const REFERENCES_MAX = 50;
 
 /** The parties that stand in `documentParties` under a name of their own, and what each is here. */
 const NAMED_PARTIES = [

@@ -8,12 +8,12 @@ import type { TextRule } from "./json-rules.ts";
 const NAME_MAX = 100;
 const ADDRESS_MAX = 500;
 
-export const UN_LOCATION: TextRule = {
+const UN_LOCATION: TextRule = {
   max: 5,
   pattern: /^[A-Z]{2}[A-Z2-9]{3}$/,
   expected: "a UN/LOCODE: two letters, then three of A to Z and 2 to 9",
 };
-export const COUNTRY: TextRule = { max: 2, pattern: /^[A-Z]{2}$/, expected: "an ISO 3166-1 alpha-2 country code" };
+const COUNTRY: TextRule = { max: 2, pattern: /^[A-Z]{2}$/, expected: "an ISO 3166-1 alpha-2 country code" };
 
 /** A place as it was read. */
 export interface PlaceReading {

@@ -15,7 +15,7 @@ const OFFSET = /^([+-])(\d{2}):?(\d{2})?$/;
  * A date and time as DCSA messages carry it (RFC 3339). A reading without an offset, and a date without a time, are taken as
  * the place's own clock: `zone_unknown`, as if it were UTC. A string: what is wrong with it.
  */
-export function localTimeFrom(text: string): LocalTime | string {
+function localTimeFrom(text: string): LocalTime | string {
   const date = DATE.exec(text);
   if (date) return atClock(text, 0, 0, 0, 0, "");
   const match = DATE_TIME.exec(text);

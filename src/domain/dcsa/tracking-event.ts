@@ -1,10 +1,13 @@
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
-import type { LocalTime, Place, Reference } from "../../../gen/leadline/v1/place_pb.ts";
+import type { LineQuantity, LocalTime, Place, Reference } from "../../../gen/leadline/v1/place_pb.ts";
 import { type Classifier, Flag } from "../../../gen/leadline/v1/report_pb.ts";
+import type { PartOfPieces } from "../booking-orders.ts";
+import { type ListedBy, nothingOwn, type OwnMeanings } from "../code-meanings.ts";
 import { isContainerNumber, isImoNumber, looksLikeContainer } from "../identifiers.ts";
+import { legEndOf } from "../milestone-kinds.ts";
 import type { Violation } from "../refusal.ts";
 import { CLASSIFIERS, type CodeMapping, EVENT_TYPES, type EventType, lookUp } from "./codes.ts";
-import { type EventParts, eventParts, readCode, readIdentity, type Sender } from "./event-parts.ts";
+import { type EventParts, eventParts, type ReadCode, readCode, readIdentity, type Sender } from "./event-parts.ts";
 import { readEventReferences } from "./event-references.ts";
 import { type Note, readJson } from "./json-reader.ts";
 import { type LegHints, readLegHints } from "./leg-hints.ts";
@@ -26,7 +29,7 @@ export interface EventIdentity {
   readonly references: readonly Reference[];
 }
 
-/** What a carrier observed, whatever version of the standard it was said in. */
+/** What a carrier observed, whatever standard and version of it it was said in. */
 export interface CarrierObservation extends EventIdentity {
   readonly classifier: Classifier;
   /** The kind of milestone, see domain/milestone-kinds.ts. */
@@ -36,13 +39,19 @@ export interface CarrierObservation extends EventIdentity {
   readonly place: Place | undefined;
   /** What tells which leg it belongs to. */
   readonly leg: LegHints;
+  /** The sequence number of the leg, where the source knows it; 0: the hints tell. */
+  readonly legNumber: number;
   /** The units it speaks of, as their ids; none: everything that the references name. */
   readonly unitIds: readonly string[];
   /** It is a movement of the transport itself, so the units are those on board as far as the source named them. */
   readonly ofTransport: boolean;
+  /** The quantities that it speaks of by order line, where the source knows them. */
+  readonly lines: readonly LineQuantity[];
+  /** It speaks of some of the pieces; undefined: of all, as far as it says. */
+  readonly part: PartOfPieces | undefined;
   /** ISO 6346 size and type of the unit; empty: not said. */
   readonly isoEquipmentCode: string;
-  /** An SMDG delay reason code; empty: none. */
+  /** A reason code of the source's list; empty: none. */
   readonly reasonCode: string;
   readonly remark: string;
   /** Something went wrong: a document or the cargo is held. */
@@ -57,8 +66,15 @@ export type TrackingReading =
   | { readonly what: "observation"; readonly observation: CarrierObservation }
   /** What the source said under this identity shall count for nothing; everything else in the event is irrelevant. */
   | { readonly what: "retraction"; readonly identity: EventIdentity }
-  /** It carries a code that is not in the tables; `code` names it. */
-  | { readonly what: "unmapped"; readonly identity: EventIdentity; readonly code: string }
+  /** It carries a code that is not in the tables; `code` names it for people, `listed` where a tenant may map it. */
+  | {
+      readonly what: "unmapped";
+      readonly identity: EventIdentity;
+      readonly code: string;
+      readonly listed?: ListedBy | undefined;
+    }
+  /** Its code is known and moves nothing; `code` names it for people. */
+  | { readonly what: "silent"; readonly identity: EventIdentity; readonly code: string }
   | { readonly what: "malformed"; readonly violations: readonly Violation[]; readonly sourceId: string };
 
 /** Any other data of a retraction is irrelevant, so only in these can it be malformed. */
@@ -70,8 +86,10 @@ const IDENTIFYING =
  * are told apart by their fields, and a field is taken under any version's name. Never throws for any JSON.
  *
  * @param message the parsed JSON of one event
+ * @param own what the tenant itself says of codes; it goes before the tables
+ * @param named the carrier that sent it; empty: the event's own sender
  */
-export function readTrackingEvent(message: unknown): TrackingReading {
+export function readTrackingEvent(message: unknown, own: OwnMeanings = nothingOwn, named = ""): TrackingReading {
   const reading = readJson(message);
   const parts = eventParts(reading.root);
   const { identity, retracted } = readWho(parts);
@@ -81,11 +99,17 @@ export function readTrackingEvent(message: unknown): TrackingReading {
       ? { what: "malformed", violations: reading.violations, sourceId: identity.sourceId }
       : { what: "retraction", identity };
   }
-  const content = readContent(parts, identity.references);
+  const carrier = named || identity.sender;
+  const content = readContent(parts, identity.references, (list, code) => own({ list, code, carrier }));
   if (reading.violations.length > 0 || content === undefined) {
     return { what: "malformed", violations: reading.violations, sourceId: identity.sourceId };
   }
   if (typeof content === "string") return { what: "unmapped", identity, code: content };
+  if ("mapping" in content) {
+    const { name: code, listed } = content;
+    if (content.mapping !== undefined) return { what: "silent", identity, code };
+    return { what: "unmapped", identity, code, listed: listed && { ...listed, carrier } };
+  }
   return { what: "observation", observation: { ...identity, ...content, notes: reading.notes() } };
 }
 
@@ -104,29 +128,39 @@ function readWho(parts: EventParts): { identity: EventIdentity; retracted: boole
 
 type Content = Omit<CarrierObservation, keyof EventIdentity | "notes">;
 
-/** What the event says; a text: the code that is not mapped; undefined: something is wrong with it. */
-function readContent(parts: EventParts, references: readonly Reference[]): Content | string | undefined {
+/**
+ * What the event says. A code that is not mapped, or moves nothing, or a text that names what is in none of our tables; undefined:
+ * something is wrong with it.
+ */
+function readContent(
+  parts: EventParts,
+  references: readonly Reference[],
+  own: Parameters<typeof readCode>[3],
+): Content | ReadCode | string | undefined {
   const typeText = parts.eventType;
   const type = EVENT_TYPES.find((one) => one === typeText);
   if (type === undefined) return typeText === "" ? undefined : `eventType ${typeText}`;
   const classifier = readClassifier(parts, type);
   const where = readPlace(...parts.places);
-  const code = readCode(parts, type, where.place?.facilityType ?? "");
+  const code = readCode(parts, type, where.place?.facilityType ?? "", own);
   const occurredAt = readLocalTime(parts.event, "eventDateTime", true);
-  const leg = readLegHints(parts.call, code?.mapping?.end);
+  const leg = readLegHints(parts.call, code?.mapping && legEndOf(code.mapping.kind));
   const units = unitsOf(parts, type, references);
   const { remark, reasonCode } = readRemark(parts, type, leg);
   if (occurredAt === undefined || code === undefined || classifier === undefined) return undefined;
   if (typeof classifier === "string") return classifier;
-  if (code.mapping === undefined) return code.name;
+  if (code.mapping === undefined || code.mapping.kind === "") return code;
   return {
     classifier,
     milestone: code.mapping.kind,
     occurredAt,
     place: where.place,
     leg,
+    legNumber: 0,
     unitIds: units,
     ofTransport: type === "TRANSPORT",
+    lines: [],
+    part: undefined,
     isoEquipmentCode: parts.isoEquipmentCode,
     reasonCode,
     remark,
