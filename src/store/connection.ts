@@ -1,13 +1,7 @@
-import { Client, type QueryResult, type QueryResultRow } from "pg";
-
-/** One statement of a flight. A named one is prepared once on each connection. */
-export interface Statement {
-  readonly name?: string;
-  readonly text: string;
-  readonly values?: readonly unknown[];
-  /** Rows as arrays of columns, in place of objects. */
-  readonly rowMode?: "array";
-}
+import { Socket } from "node:net";
+import { Client } from "pg";
+import { type Answer, Flight, type PreparedNames, type Statement } from "./flight.ts";
+import { MessageSocket } from "./message-socket.ts";
 
 export interface ConnectionOptions {
   readonly url: string;
@@ -37,40 +31,39 @@ export class ConnectionLost extends Error {
 
 /**
  * One connection on which statements are sent in flights: all at once, without waiting for the answers between them. It
- * connects when it is first used and again after it broke. One flight at a time is in the air.
+ * connects when it is first used and again after it broke. Flights may follow each other into the air.
  */
 export class Connection {
   readonly #options: ConnectionOptions;
   #client: Client | undefined;
+  #prepared: PreparedNames = new Set();
+  #connecting: Promise<Client> | undefined;
 
   constructor(options: ConnectionOptions) {
     this.#options = options;
   }
 
   /**
-   * Sends the statements together and waits for all answers. Rejects with the first statement's error (a pg DatabaseError)
-   * after all answers have come, so the connection is ready for the next flight; or with ConnectionLost.
+   * Sends the statements together and waits for all answers. Rejects with the first statement's error (a pg DatabaseError),
+   * those after it were not run, and the connection is ready for the next flight; or with ConnectionLost.
+   *
+   * @param continues it belongs into the transaction that the flight before it has begun: when that session is gone, it is
+   *   ConnectionLost and nothing is sent, for on a new one every statement would stand alone
    */
-  async flight(statements: readonly Statement[]): Promise<QueryResult[]> {
-    const client = this.#client ?? (await this.#connect());
-    const socket = streamOf(client);
-    socket.cork(); // one packet instead of one a statement
-    const sent = statements.map((s) =>
-      client.query<QueryResultRow>({
-        ...(s.name ? { name: s.name } : {}),
-        ...(s.rowMode ? { rowMode: s.rowMode } : {}),
-        text: s.text,
-        values: [...(s.values ?? [])],
-      }),
-    );
-    socket.uncork();
-    const settled = await this.#withDeadline(client, Promise.allSettled(sent));
-    const results: QueryResult[] = [];
-    for (const outcome of settled) {
-      if (outcome.status === "rejected") throw this.#classify(client, outcome.reason);
-      results.push(outcome.value);
+  async flight(statements: readonly Statement[], continues = false): Promise<readonly Answer[]> {
+    if (continues && !this.#client) throw new ConnectionLost(new Error("the session ended inside its transaction"));
+    const client = this.#client ?? (await this.#connected());
+    const flight = new Flight(statements, this.#prepared);
+    client.query(flight);
+    const limit = this.#options.answerTimeoutMs ?? 15_000;
+    const timer = setTimeout(() => streamOf(client).destroy(), limit); // the answers reject when the socket closes
+    try {
+      return await flight.answers;
+    } catch (error) {
+      throw this.#classify(client, error);
+    } finally {
+      clearTimeout(timer);
     }
-    return results;
   }
 
   /** Gives the connection up; the next flight makes a new one. Postgres rolls back what was open. */
@@ -86,6 +79,12 @@ export class Connection {
     await client?.end();
   }
 
+  /** Flights that come while it connects wait for the same connection. */
+  #connected(): Promise<Client> {
+    this.#connecting ??= this.#connect();
+    return this.#connecting;
+  }
+
   async #connect(): Promise<Client> {
     const o = this.#options;
     const client = new Client({
@@ -95,20 +94,24 @@ export class Connection {
         .map(([name, value]) => `-c ${name}=${value}`)
         .join(" "),
       pipeline: true,
+      stream: socketFor,
       statement_timeout: o.statementTimeoutMs ?? 5_000,
       lock_timeout: o.lockTimeoutMs ?? 2_000,
       idle_in_transaction_session_timeout: o.idleInTransactionTimeoutMs ?? 1_000,
       connectionTimeoutMillis: o.connectTimeoutMs ?? 5_000,
       keepAlive: true,
     });
-    client.on("error", () => this.#drop(client)); // the flight in the air, if any, is told by its own rejections
+    client.on("error", () => this.#drop(client)); // the flights in the air, if any, are told by their own rejections
     client.on("end", () => this.#drop(client));
     try {
       await client.connect();
     } catch (error) {
       throw new ConnectionLost(error);
+    } finally {
+      this.#connecting = undefined;
     }
     this.#client = client;
+    this.#prepared = new Set();
     return client;
   }
 
@@ -126,16 +129,11 @@ export class Connection {
     streamOf(client).destroy();
     return new ConnectionLost(error);
   }
+}
 
-  async #withDeadline<T>(client: Client, answers: Promise<T>): Promise<T> {
-    const limit = this.#options.answerTimeoutMs ?? 15_000;
-    const timer = setTimeout(() => streamOf(client).destroy(), limit); // the answers reject when the socket closes
-    try {
-      return await answers;
-    } finally {
-      clearTimeout(timer);
-    }
-  }
+/** pg says whether it will speak TLS, which its types leave out. */
+function socketFor(config?: { readonly ssl?: unknown }): Socket {
+  return config?.ssl ? new Socket() : new MessageSocket();
 }
 
 /** The SQLSTATE of an error that Postgres answered; undefined: it is not one. */
@@ -144,13 +142,7 @@ export function sqlState(error: unknown): string | undefined {
   return typeof code === "string" && /^[0-9A-Z]{5}$/.test(code) && !code.startsWith("E") ? code : undefined;
 }
 
-interface Socket {
-  cork(): void;
-  uncork(): void;
-  destroy(): void;
-}
-
 // pg's types leave the connection out; it is a documented property of Client all the same.
-function streamOf(client: Client): Socket {
-  return (client as unknown as { connection: { stream: Socket } }).connection.stream;
+function streamOf(client: Client): { destroy(): void } {
+  return (client as unknown as { connection: { stream: { destroy(): void } } }).connection.stream;
 }

@@ -1,9 +1,14 @@
 import { randomBytes } from "node:crypto";
-import type { EntityManager } from "@mikro-orm/postgresql";
+import { DeadlockException, type EntityManager, type MikroORM } from "@mikro-orm/postgresql";
 import { openOrm } from "./orm.ts";
 
 // One migrating process at a time; the number only has to be ours.
 const MIGRATION_LOCK = 0x1ead11e;
+/** How often a migration is run again because it and an instance waited for each other. */
+const DEADLOCKS_MAX = 10;
+
+/** A migration takes as long as it takes, and waits for instances that write. */
+const UNHURRIED = { statementTimeoutMs: 0, lockTimeoutMs: 0, idleInTransactionTimeoutMs: 0 };
 
 export interface MigrateOptions {
   /** Told before each migration runs, with its name and how many there are. */
@@ -17,7 +22,7 @@ export interface MigrateOptions {
  * @returns the names of the migrations that ran, oldest first
  */
 export async function migrate(ownerUrl: string, options: MigrateOptions = {}): Promise<string[]> {
-  const orm = await openOrm(ownerUrl, { poolMax: 2, statementTimeoutMs: 0 });
+  const orm = await openOrm(ownerUrl, { poolMax: 2, ...UNHURRIED });
   try {
     const lock = orm.em.fork();
     return await lock.transactional(async (em) => {
@@ -26,7 +31,7 @@ export async function migrate(ownerUrl: string, options: MigrateOptions = {}): P
       const ran: string[] = [];
       for (const [index, { name }] of pending.entries()) {
         options.onMigration?.(name, index, pending.length);
-        await orm.migrator.up({ to: name });
+        await up(orm, name);
         ran.push(name);
       }
       await em.execute("insert into deployment (name, value) values ('secret', ?) on conflict do nothing", [
@@ -41,6 +46,25 @@ export async function migrate(ownerUrl: string, options: MigrateOptions = {}): P
   } finally {
     await orm.close(true);
   }
+}
+
+/**
+ * Instances that serve meanwhile may hold what a migration waits for, and wait for what it holds. Postgres then ends one of
+ * the two; a migration that is ended has changed nothing and is run again.
+ */
+async function up(orm: MikroORM, name: string): Promise<void> {
+  for (let tries = 1; ; tries += 1) {
+    try {
+      await orm.migrator.up({ to: name });
+      return;
+    } catch (error) {
+      if (tries === DEADLOCKS_MAX || !isDeadlock(error)) throw error;
+    }
+  }
+}
+
+function isDeadlock(error: unknown): boolean {
+  return error instanceof Error && (error instanceof DeadlockException || isDeadlock(error.cause));
 }
 
 /** Who may migrate need not be allowed to grant roles, where an administrator has done it. */

@@ -1,5 +1,11 @@
-/** What a parameter may be. An array has one dimension. */
-export type Value = string | number | bigint | readonly (string | number | bigint)[];
+/** A number is of an integer type, bytes are bytea. */
+export type Scalar = string | number | bigint | Uint8Array;
+
+/** What a parameter may be. An array has one dimension, and elements of one type. */
+export type Value = Scalar | readonly Scalar[];
+
+/** The columns of a row as text. */
+export type Row = readonly (string | null)[];
 
 /** A statement whose rows are read column by column, in the order of its text. A named one is prepared once on each connection. */
 export interface Question<T> {
@@ -10,23 +16,22 @@ export interface Question<T> {
   readonly row: (fields: Fields) => T;
 }
 
-/** The columns of one row as pg gives them, read from the left to the right. Throws on a null but in `maybeText`. */
+/** The columns of one row, read from the left to the right. Throws on a null but in `maybeText`. */
 export class Fields {
-  readonly #columns: readonly unknown[];
+  readonly #columns: Row;
   #at = 0;
 
-  constructor(columns: readonly unknown[]) {
+  constructor(columns: Row) {
     this.#columns = columns;
   }
 
   text(): string {
-    return String(this.#next());
+    return this.#next();
   }
 
   /** Undefined: null. */
   maybeText(): string | undefined {
-    const value = this.#columns[this.#at++];
-    return value === null ? undefined : String(value);
+    return this.#columns[this.#at++] ?? undefined;
   }
 
   /** smallint or int */
@@ -34,19 +39,18 @@ export class Fields {
     return Number(this.#next());
   }
 
-  /** bigint, which pg gives as text because a number could not hold all of them */
   bigint(): bigint {
-    return BigInt(String(this.#next()));
+    return BigInt(this.#next());
   }
 
   /** bytea */
   bytes(): Uint8Array {
     const value = this.#next();
-    if (value instanceof Uint8Array) return value;
-    throw new Error("a column that should be bytes is something else");
+    if (!value.startsWith("\\x")) throw new Error("a column that should be bytes is something else");
+    return Buffer.from(value.slice(2), "hex");
   }
 
-  #next(): unknown {
+  #next(): string {
     const value = this.#columns[this.#at++];
     if (value === null || value === undefined) throw new Error("a column that is never null is null");
     return value;

@@ -76,9 +76,9 @@ export async function pageOfWorkItems(
   );
 }
 
-/** The ids of the oldest items. */
-export async function oldestWorkItems(em: EntityManager, tenant: string, limit: number): Promise<string[]> {
-  const orderBy = [{ createdAt: "asc" as const }, { id: "asc" as const }];
+/** The ids of the items that were tried the longest ago. */
+export async function longestUntried(em: EntityManager, tenant: string, limit: number): Promise<string[]> {
+  const orderBy = [{ triedAt: "asc" as const }, { id: "asc" as const }];
   const rows = await em.find(WorkItemEntity, { tenantId: tenant }, { orderBy, limit, fields: ["id"] });
   return rows.map(({ id }) => id);
 }
@@ -89,16 +89,32 @@ export async function findByIds(em: EntityManager, tenant: string, ids: readonly
   return ids.length === 0 ? [] : em.find(WorkItemEntity, { tenantId: tenant, id: { $in: [...ids] } }, { orderBy });
 }
 
-/** Notes that an item was tried again and stays, and why. */
-export async function noteTried(
-  em: EntityManager,
-  tenant: string,
-  id: string,
-  tried: { readonly reason: string; readonly message: string; readonly at: Date },
-): Promise<void> {
+/**
+ * Locks items, always in the same order: two calls that try the same ones again, and of which one takes off the list what the
+ * other leaves on it, would wait for each other.
+ */
+export async function lockWorkItems(em: EntityManager, tenant: string, ids: readonly string[]): Promise<void> {
+  if (ids.length === 0) return;
+  const places = ids.map(() => "?").join(", ");
+  await em.execute(`select 1 from work_item where tenant_id = ? and id in (${places}) order by id for update`, [
+    tenant,
+    ...ids,
+  ]);
+}
+
+/** An item that was tried again, and why it stays. */
+export type TriedAgain = Pick<WorkItemRow, "id" | "reason" | "message" | "codeList" | "code" | "codeCarrier">;
+
+/** Notes that items were tried again and stay, and why: in one statement, for other retries of them wait meanwhile. */
+export async function noteTried(em: EntityManager, tenant: string, at: Date, tried: TriedAgain[]): Promise<void> {
+  if (tried.length === 0) return;
   await em.execute(
-    "update work_item set reason = ?, message = ?, tried_at = ?, tries = tries + 1 where tenant_id = ? and id = ?",
-    [tried.reason, tried.message, tried.at, tenant, id],
+    `update work_item w set reason = t.reason, message = t.message, tried_at = ?, tries = tries + 1,
+       code_list = t."codeList", code = t.code, code_carrier = t."codeCarrier"
+     from jsonb_to_recordset(?::jsonb)
+       as t(id text, reason text, message text, "codeList" smallint, code text, "codeCarrier" text)
+     where w.tenant_id = ? and w.id = t.id`,
+    [at, JSON.stringify(tried), tenant],
   );
 }
 
