@@ -1,8 +1,8 @@
 import type { Extension, Place } from "../domain/stored-event.ts";
 
 /**
- * The seam between instances. A bus hurries; it promises nothing: what it carries may be lost, doubled, late, out of order
- * or forged, and whoever listens checks it against the journal. It never delivers to the instance that said it, because
+ * The seam between instances. A bus hurries; it promises nothing: what it carries may be lost, doubled, late or out of order,
+ * and whoever listens checks it against the journal. It carries only what instances have said. It never delivers to the instance that said it, because
  * that one was told by its own journal already.
  */
 export interface Bus {
@@ -15,6 +15,9 @@ export interface Bus {
   /** Tells the other instances that a key or link is no longer good. */
   announceRevocation(credential: string): void;
   onRevocation(listener: (credential: string) => void): () => void;
+  /** Tells the other instances that a tenant's tier, state or settings have changed. */
+  announceTenant(tenant: string): void;
+  onTenant(listener: (tenant: string) => void): () => void;
   stats(): BusStats;
   /** Lets go of everything. Nothing is delivered afterwards. Idempotent. */
   close(): Promise<void>;
@@ -38,7 +41,7 @@ export interface BusStats {
   readonly published: number;
   readonly unsent: number;
   readonly received: number;
-  /** Hints that could not be read. */
+  /** Messages that could not be read, or were not an instance's. */
   readonly malformed: number;
   /** Times that everything may have been missed. */
   readonly resyncs: number;

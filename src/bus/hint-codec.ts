@@ -1,4 +1,5 @@
 import type { Extension, Place, StoredEvent } from "../domain/stored-event.ts";
+import { SubjectKind } from "../domain/subject.ts";
 
 /*
  * A hint's encoding, version 1. Integers are big-endian; a text is a length byte and UTF-8.
@@ -157,7 +158,7 @@ class Reader {
     const start = this.#take(length);
     const payload = this.#bytes.subarray(start, start + length);
     if (eventId === "" || subjectId === "") throw new MalformedHint("no id");
-    if (kind !== 1 && kind !== 2) throw new MalformedHint("unknown kind");
+    if (!isKind(kind)) throw new MalformedHint("unknown kind");
     if (!isOneElement(payload)) throw new MalformedHint("payload is not one event");
     return { revision, eventId, kind, subjectId, version, carrier, payload };
   }
@@ -172,6 +173,10 @@ class Reader {
     this.#at = start + length;
     return start;
   }
+}
+
+function isKind(kind: number): kind is SubjectKind {
+  return kind === SubjectKind.ORDER || kind === SubjectKind.BOOKING || kind === SubjectKind.ADMINISTRATION;
 }
 
 /** Tag of field 1, a length, and exactly so many bytes. */

@@ -10,6 +10,7 @@ export class InProcessBus implements Bus {
   readonly #wire: Wire;
   readonly #tenants = new Map<string, Listeners<[Hint]>>();
   readonly #revocations = new Listeners<[string]>();
+  readonly #changedTenants = new Listeners<[string]>();
   readonly #resyncs = new Listeners<[]>();
   #closed = false;
   #published = 0;
@@ -50,6 +51,14 @@ export class InProcessBus implements Bus {
     return this.#revocations.add(listener);
   }
 
+  announceTenant(tenant: string): void {
+    if (!this.#closed) this.#others((bus) => bus.#changedTenants.call(tenant));
+  }
+
+  onTenant(listener: (tenant: string) => void): () => void {
+    return this.#changedTenants.add(listener);
+  }
+
   stats(): BusStats {
     const counts = { published: this.#published, unsent: 0, received: this.#received };
     return { connected: !this.#closed, ...counts, malformed: 0, resyncs: 0 };
@@ -60,6 +69,7 @@ export class InProcessBus implements Bus {
     this.#wire.ends.delete(this);
     this.#tenants.clear();
     this.#revocations.clear();
+    this.#changedTenants.clear();
     this.#resyncs.clear();
   }
 

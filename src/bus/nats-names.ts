@@ -8,6 +8,11 @@ export function revocationSubject(deployment: string): string {
   return `${prefix(deployment)}.revoked`;
 }
 
+/** The subject on which it is told that a tenant's terms have changed: `leadline.<deployment>.tenant`. */
+export function changedTenantSubject(deployment: string): string {
+  return `${prefix(deployment)}.tenant`;
+}
+
 /** The login of the first URL that carries one, which the client takes apart from the URLs: user and password, or a token. */
 export function loginIn(servers: readonly string[]): { user?: string; pass?: string; token?: string } {
   for (const server of servers) {

@@ -1,37 +1,24 @@
-import { connect, Events, type Msg, type NatsConnection, type Subscription } from "nats";
-import type { Logger } from "pino";
+import type { Msg, NatsConnection, Subscription } from "nats";
 import type { Extension } from "../domain/stored-event.ts";
 import type { Bus, BusStats, Hint } from "./bus.ts";
-import { decodeHint, encodeHint, HINT_VERSION } from "./hint-codec.ts";
+import { decodeHint, encodeHint, HINT_VERSION, MalformedHint } from "./hint-codec.ts";
 import { Listeners } from "./listeners.ts";
-import { loginIn, revocationSubject, tenantSubject } from "./nats-names.ts";
+import { NatsLink, type NatsLinkOptions } from "./nats-link.ts";
+import { changedTenantSubject, revocationSubject, tenantSubject } from "./nats-names.ts";
+import { Seal } from "./seal.ts";
 
 /** Settings of the NATS bus. Times are in milliseconds, sizes in bytes. */
-export interface NatsBusOptions {
-  /** `nats://[user[:password]@]host:port`, or `tls://`; the servers of one cluster. */
-  readonly servers: readonly string[];
+export interface NatsBusOptions extends NatsLinkOptions {
   /** Keeps deployments that share a NATS cluster apart: letters, digits, `-` and `_`. */
   readonly deployment: string;
-  readonly log: Logger;
+  /** The deployment's secret: only who has it is listened to. */
+  readonly secret: Uint8Array;
   /** Hints up to this size carry their events; larger ones only say where the head is. Default 64 KiB. */
   readonly hintMaxBytes?: number;
-  /** Bytes under way that the server has not taken yet; hints beyond are dropped. Default 8 MiB. */
-  readonly unsentMaxBytes?: number;
-  /** The pause between tries to connect. Default 500. */
-  readonly retryMs?: number;
-  /** How long one try may take. Default 3,000. */
-  readonly connectTimeoutMs?: number;
-  /** The server is pinged this often; two pings without an answer are a lost connection. Default 5,000. */
-  readonly pingIntervalMs?: number;
 }
 
-const defaults = {
-  hintMaxBytes: 64 * 1024,
-  unsentMaxBytes: 8 * 1024 * 1024,
-  retryMs: 500,
-  connectTimeoutMs: 3_000,
-  pingIntervalMs: 5_000,
-};
+/** Bytes under way that the server has not taken yet; hints beyond are dropped. */
+const unsentMaxBytes = 8 * 1024 * 1024;
 
 /** What a message takes beside its payload, at most, for the server's bound on payloads. */
 const SPARE_BYTES = 1024;
@@ -45,19 +32,21 @@ interface Followed {
  * The bus over core NATS: one subject a tenant, messages as `hint-codec.ts` has them.
  *
  * It never gives up and never holds anyone up: it connects in the background, for ever; while there is no connection
- * hints are dropped, not kept. Whatever may have been missed is said: to everybody after a connection came up (once the
+ * hints are dropped, not kept. What carries no seal of the deployment's is nobody's word: whoever gets at the NATS server
+ * can make instances look at the database, and can repeat what was said, but can tell watchers nothing and end no watch.
+ * Whatever may have been missed is said: to everybody after a connection came up (once the
  * server has the subscriptions, so that nothing falls in between), to a new follower once its own subscription stands, and
  * to a tenant's followers when a message for it cannot be read.
  */
 export class NatsBus implements Bus {
-  readonly #options: NatsBusOptions & typeof defaults;
+  readonly #options: NatsBusOptions;
+  readonly #hintMaxBytes: number;
   readonly #tenants = new Map<string, Followed>();
   readonly #resyncs = new Listeners<[]>();
   readonly #revocations = new Listeners<[string]>();
-  readonly #stop = new AbortController();
-  readonly #running: Promise<void>;
-  #connection: NatsConnection | undefined;
-  #connected = false;
+  readonly #changedTenants = new Listeners<[string]>();
+  readonly #seal: Seal;
+  readonly #link: NatsLink;
   #unflushedBytes = 0;
   #flushing = false;
   /** Listeners whose subscription the server may not have yet. */
@@ -66,14 +55,20 @@ export class NatsBus implements Bus {
 
   /** Connects in the background. Throws a RangeError for a deployment name that no subject can carry. */
   constructor(options: NatsBusOptions) {
-    this.#options = { ...defaults, ...options };
+    this.#options = options;
+    this.#hintMaxBytes = options.hintMaxBytes ?? 64 * 1024;
+    this.#seal = new Seal(options.secret);
     revocationSubject(options.deployment);
-    this.#running = this.#run();
+    this.#link = new NatsLink(options, {
+      joined: (connection) => this.#joined(connection),
+      back: (connection) => this.#resync(connection),
+      gone: () => this.#gone(),
+    });
   }
 
   publish(extension: Extension): void {
-    const room = (this.#connection?.info?.max_payload ?? Number.POSITIVE_INFINITY) - SPARE_BYTES;
-    const hint = encodeHint(extension, Math.min(this.#options.hintMaxBytes, room));
+    const room = (this.#link.connection?.info?.max_payload ?? Number.POSITIVE_INFINITY) - SPARE_BYTES;
+    const hint = encodeHint(extension, Math.min(this.#hintMaxBytes, room));
     this.#send(tenantSubject(this.#options.deployment, extension.tenant), hint);
   }
 
@@ -98,115 +93,57 @@ export class NatsBus implements Bus {
   }
 
   announceRevocation(credential: string): void {
-    const text = Buffer.from(credential);
-    this.#send(revocationSubject(this.#options.deployment), Buffer.concat([Buffer.of(HINT_VERSION), text]));
+    this.#sendText(revocationSubject(this.#options.deployment), credential);
   }
 
   onRevocation(listener: (credential: string) => void): () => void {
     return this.#revocations.add(listener);
   }
 
+  announceTenant(tenant: string): void {
+    this.#sendText(changedTenantSubject(this.#options.deployment), tenant);
+  }
+
+  onTenant(listener: (tenant: string) => void): () => void {
+    return this.#changedTenants.add(listener);
+  }
+
   stats(): BusStats {
-    return { connected: this.#connected, ...this.#counts };
+    return { connected: this.#link.connected, ...this.#counts };
   }
 
   async close(): Promise<void> {
-    this.#stop.abort();
+    const closing = this.#link.close();
     this.#tenants.clear();
     this.#resyncs.clear();
     this.#revocations.clear();
-    if (this.#connected) await Promise.race([this.#connection?.flush(), pause(1_000)]).catch(() => {});
-    await this.#connection?.close();
-    await this.#running;
-  }
-
-  /** Holds a connection until `close`; one that is closed for good (its login expired, say) is replaced. */
-  async #run(): Promise<void> {
-    const { servers, log, retryMs } = this.#options;
-    let told = false;
-    while (!this.#stop.signal.aborted) {
-      try {
-        const connection = await this.#connect();
-        told = false;
-        const error = await this.#use(connection);
-        if (error) log.warn({ err: error }, "NATS closed the connection; connecting anew");
-      } catch (error) {
-        // Without the login that a URL may carry.
-        const names = servers.map((server) => server.replace(/\/\/.*@/, "//"));
-        if (!told)
-          log.warn({ err: error, servers: names }, "NATS cannot be reached; changes of other instances come late");
-        told = true;
-      }
-      await pause(retryMs, this.#stop.signal);
-    }
-  }
-
-  #connect(): Promise<NatsConnection> {
-    const { servers, retryMs, connectTimeoutMs, pingIntervalMs } = this.#options;
-    return connect({
-      servers: [...servers],
-      ...loginIn(servers),
-      name: "leadline",
-      noEcho: true,
-      // The first connection is tried again by `#run`, which can be stopped; a lost one by the client, for ever.
-      maxReconnectAttempts: -1,
-      reconnectTimeWait: retryMs,
-      reconnectJitter: retryMs,
-      timeout: connectTimeoutMs,
-      pingInterval: pingIntervalMs,
-      maxPingOut: 2,
-    });
-  }
-
-  /** Works with a connection until it is closed for good. Resolves with what closed it. */
-  async #use(connection: NatsConnection): Promise<undefined | Error> {
-    this.#connection = connection;
-    if (this.#stop.signal.aborted) await connection.close();
-    else this.#joined(connection);
-    // Not awaited: the client does not end the sequence of states when the connection closes.
-    void this.#listen(connection);
-    try {
-      const error = await connection.closed();
-      return error ?? undefined;
-    } finally {
-      this.#connected = false;
-      this.#connection = undefined;
-      for (const followed of this.#tenants.values()) followed.subscription = undefined;
-    }
-  }
-
-  async #listen(connection: NatsConnection): Promise<void> {
-    for await (const { type } of connection.status()) {
-      if (type === Events.Disconnect) this.#lost();
-      else if (type === Events.Reconnect) {
-        this.#options.log.info("NATS is back");
-        this.#resync(connection);
-      }
-    }
-  }
-
-  #lost(): void {
-    if (this.#connected && !this.#stop.signal.aborted) {
-      this.#options.log.warn("NATS is gone; changes of other instances come late until it is back");
-    }
-    this.#connected = false;
+    this.#changedTenants.clear();
+    await closing;
   }
 
   #joined(connection: NatsConnection): void {
-    connection.subscribe(revocationSubject(this.#options.deployment), {
-      callback: (error, message) => error ?? this.#hearRevocation(message),
-    });
+    const { deployment } = this.#options;
+    const texts = [
+      [revocationSubject(deployment), this.#revocations],
+      [changedTenantSubject(deployment), this.#changedTenants],
+    ] as const;
+    for (const [subject, listeners] of texts) {
+      connection.subscribe(subject, { callback: (error, message) => error ?? this.#hearText(message, listeners) });
+    }
     for (const [tenant, followed] of this.#tenants) this.#subscribe(tenant, followed);
     this.#resync(connection);
   }
 
+  #gone(): void {
+    for (const followed of this.#tenants.values()) followed.subscription = undefined;
+  }
+
   /** Once the server has every subscription, says that anything before may have been missed. */
   #resync(connection: NatsConnection): void {
-    this.#connected = true;
     this.#unflushedBytes = 0;
     connection.flush().then(
       () => {
-        if (this.#connection !== connection || this.#stop.signal.aborted) return;
+        if (this.#link.connection !== connection || this.#link.closed) return;
         this.#counts.resyncs += 1;
         this.#resyncs.call();
       },
@@ -215,8 +152,8 @@ export class NatsBus implements Bus {
   }
 
   #subscribe(tenant: string, followed: Followed): void {
-    if (!this.#connection || followed.subscription) return;
-    followed.subscription = this.#connection.subscribe(tenantSubject(this.#options.deployment, tenant), {
+    if (!this.#link.connection || followed.subscription) return;
+    followed.subscription = this.#link.connection.subscribe(tenantSubject(this.#options.deployment, tenant), {
       callback: (error, message) => {
         if (error)
           this.#options.log.warn({ err: error }, "NATS refuses a subscription; changes of other instances come late");
@@ -227,15 +164,15 @@ export class NatsBus implements Bus {
 
   /** Tells new followers, those of one turn together, when the server has their subscriptions. */
   #greet(listener: (hint: Hint) => unknown): void {
-    const connection = this.#connection;
-    if (!connection || !this.#connected) return; // the resync of the next connection comes later than its subscription
+    const connection = this.#link.connection;
+    if (!connection || !this.#link.connected) return; // the resync of the next connection comes later than its subscription
     if (this.#newcomers.push(listener) > 1) return;
     queueMicrotask(() => {
       const greeted = this.#newcomers;
       this.#newcomers = [];
       connection.flush().then(
         () => {
-          if (!this.#stop.signal.aborted) for (const greet of greeted) greet({ say: "unsure" });
+          if (!this.#link.closed) for (const greet of greeted) greet({ say: "unsure" });
         },
         () => {},
       );
@@ -246,7 +183,7 @@ export class NatsBus implements Bus {
     this.#counts.received += 1;
     let hint: Hint;
     try {
-      hint = decodeHint(message.data, tenant);
+      hint = decodeHint(this.#unsealed(message), tenant);
     } catch {
       this.#counts.malformed += 1;
       hint = { say: "unsure" };
@@ -254,15 +191,32 @@ export class NatsBus implements Bus {
     followed.listeners.call(hint);
   }
 
-  #hearRevocation(message: Msg): void {
-    const [version, ...rest] = message.data;
-    if (version === HINT_VERSION && rest.length > 0) this.#revocations.call(Buffer.from(rest).toString("utf8"));
-    else this.#counts.malformed += 1;
+  #hearText(message: Msg, listeners: Listeners<[string]>): void {
+    try {
+      const [version, ...rest] = this.#unsealed(message);
+      if (version !== HINT_VERSION || rest.length === 0) throw new MalformedHint("no announcement");
+      listeners.call(Buffer.from(rest).toString("utf8"));
+    } catch (error) {
+      if (!(error instanceof MalformedHint)) throw error;
+      this.#counts.malformed += 1;
+    }
   }
 
-  #send(subject: string, bytes: Uint8Array): void {
-    const connection = this.#connection;
-    if (!connection || !this.#connected || this.#unflushedBytes + bytes.length > this.#options.unsentMaxBytes) {
+  /** What one of us has said. Throws a MalformedHint for what somebody else has. */
+  #unsealed({ subject, data }: Msg): Uint8Array {
+    const message = this.#seal.open(subject, data);
+    if (!message) throw new MalformedHint("no seal of this deployment");
+    return message;
+  }
+
+  #sendText(subject: string, text: string): void {
+    this.#send(subject, Buffer.concat([Buffer.of(HINT_VERSION), Buffer.from(text)]));
+  }
+
+  #send(subject: string, message: Uint8Array): void {
+    const connection = this.#link.connection;
+    const bytes = this.#seal.close(subject, message);
+    if (!connection || !this.#link.connected || this.#unflushedBytes + bytes.length > unsentMaxBytes) {
       this.#counts.unsent += 1;
       return;
     }
@@ -274,7 +228,7 @@ export class NatsBus implements Bus {
     }
     this.#counts.published += 1;
     this.#unflushedBytes += bytes.length;
-    if (this.#unflushedBytes > this.#options.unsentMaxBytes / 4) this.#measure(connection);
+    if (this.#unflushedBytes > unsentMaxBytes / 4) this.#measure(connection);
   }
 
   /** Learns how much the server has taken: its answer to a flush stands behind all that was sent before. */
@@ -292,18 +246,4 @@ export class NatsBus implements Bus {
       },
     );
   }
-}
-
-/** Resolves after `ms`, or at once when the signal aborts. */
-function pause(ms: number, signal?: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal?.aborted) return resolve();
-    const finish = (): void => {
-      clearTimeout(timer);
-      signal?.removeEventListener("abort", finish);
-      resolve();
-    };
-    const timer = setTimeout(finish, ms);
-    signal?.addEventListener("abort", finish);
-  });
 }

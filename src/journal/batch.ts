@@ -2,18 +2,23 @@ import { create, type DescMessage, fromBinary, type MessageShape } from "@bufbui
 import { type Timestamp, TimestampSchema } from "@bufbuild/protobuf/wkt";
 import { ErrorReason } from "../../gen/leadline/v1/error_pb.ts";
 import { EventSchema } from "../../gen/leadline/v1/event_pb.ts";
+import type { Phase } from "../../gen/leadline/v1/order_pb.ts";
 import { evolve } from "../domain/evolve.ts";
-import { facetsLeft, lookupKeys, sameLookups } from "../domain/facets.ts";
+import { facetsLeft } from "../domain/facets.ts";
 import { Refusal } from "../domain/refusal.ts";
+import type { FlowRef } from "../domain/status-flow.ts";
 import type { Extension, Place, StoredEvent } from "../domain/stored-event.ts";
-import { type Draft, type Load, type Subject, SubjectKind, type SubjectRef } from "../domain/subject.ts";
+import { type Draft, type Subject, SubjectKind, type SubjectRef } from "../domain/subject.ts";
+import { type FlowLibrary, FlowMissing } from "../store/flow-library.ts";
 import { encode } from "../wire/encode.ts";
 import { storedEncoding } from "../wire/event-view.ts";
 import { staffPosition } from "../wire/position.ts";
-import { decodeSubject, encodeDetails, encodeSummary, type ReadSubject } from "../wire/subject-row.ts";
+import { encodeSummary } from "../wire/subject-row.ts";
+import { BatchSubjects, subjectMapKey, type Working } from "./batch-subjects.ts";
 import { BatchWrites } from "./batch-writes.ts";
 import type { Pending } from "./command-queue.ts";
 import type { Command, SubjectRow } from "./journal.ts";
+import { standingAfter } from "./standing.ts";
 
 /** A command that brings no more than this is taken whatever its subjects' size: a full one can still be cancelled. */
 const SMALL_COMMAND_BYTES = 1_024;
@@ -32,18 +37,13 @@ export interface KnownRequest {
   readonly answer: Uint8Array;
 }
 
-/** A subject as the batch has it: as loaded, with the batch's own events applied. */
-interface Working {
-  readonly row: SubjectRow | undefined;
-  /** As loaded, decoded when first asked for. */
-  original: Subject | undefined;
-  subject: Subject | undefined;
-  version: bigint;
-  place: Place | undefined;
-  summary: Uint8Array | undefined;
-  /** What it takes, at most: as loaded, with the requests that changed it since. */
-  bytes: number;
+/** What a decision needs first. */
+export interface Needs {
+  readonly subjects: readonly SubjectRef[];
+  readonly flows: readonly FlowRef[];
 }
+
+const NOTHING: Needs = { subjects: [], flows: [] };
 
 /** What is done when the batch has been committed. */
 export interface Verdict {
@@ -58,17 +58,19 @@ export interface Verdict {
 export class Batch {
   readonly verdicts: Verdict[] = [];
   readonly #heads: Map<string, { first: Place; place: Place; now: Timestamp; nowUs: bigint; events: StoredEvent[] }>;
-  readonly #subjects = new Map<string, Working>();
+  readonly #subjects: BatchSubjects;
   readonly #requests: Map<string, KnownRequest>;
   readonly #writes = new BatchWrites();
   readonly #drawId: () => string;
   readonly #maxSubjectBytes: number;
+  readonly #flows: FlowLibrary;
 
   /**
    * @param nowUs the database's clock, microseconds since the epoch
    * @param requests by `requestMapKey`
    * @param drawId draws ids of 13 characters
    * @param maxSubjectBytes what a subject's row may take; what would make it larger is refused with SUBJECT_FULL
+   * @param flows where orders' flows are found
    */
   constructor(
     heads: ReadonlyMap<string, LockedHead>,
@@ -76,7 +78,10 @@ export class Batch {
     requests: Map<string, KnownRequest>,
     drawId: () => string,
     maxSubjectBytes: number,
+    flows: FlowLibrary,
   ) {
+    this.#flows = flows;
+    this.#subjects = new BatchSubjects(flows);
     this.#maxSubjectBytes = maxSubjectBytes;
     this.#requests = requests;
     this.#drawId = drawId;
@@ -90,45 +95,34 @@ export class Batch {
 
   /** Takes in what was read: the rows that exist of the subjects that were asked for. */
   load(tenant: string, asked: readonly SubjectRef[], rows: ReadonlyMap<string, SubjectRow>): void {
-    for (const ref of asked) {
-      const key = subjectMapKey(tenant, ref);
-      if (this.#subjects.has(key)) continue;
-      const row = rows.get(key);
-      this.#subjects.set(key, {
-        row,
-        original: undefined,
-        subject: undefined,
-        version: row?.version ?? 0n,
-        place: row && { revision: row.changedRevision, eventId: row.changedEventId },
-        summary: undefined,
-        bytes: row ? row.summary.length + row.details.length : 0,
-      });
-    }
+    this.#subjects.load(tenant, asked, rows);
   }
 
-  /** Decides one command. Returns the subjects that have to be loaded first, if any; then it is to be called again. */
-  decide(pending: Pending): readonly SubjectRef[] {
+  /** Decides one command. Returns what has to be loaded first, if anything; then it is to be called again. */
+  decide(pending: Pending): Needs {
     const { command } = pending;
     try {
       const repeated = this.#repeated(command);
       if (repeated) {
         this.verdicts.push({ pending, outcome: { answer: repeated } });
-        return [];
+        return NOTHING;
       }
-      const missing = command.subjects.filter((ref) => !this.#subjects.has(subjectMapKey(command.tenant, ref)));
-      if (missing.length > 0) return missing;
-      const decision = command.decide(this.#load(command.tenant), this.#head(command.tenant).now);
+      const missing = command.subjects.filter((ref) => !this.#subjects.has(command.tenant, ref));
+      if (missing.length > 0) return { subjects: missing, flows: [] };
+      const decision = command.decide(this.#subjects.of(command.tenant), this.#head(command.tenant).now);
       if ("needs" in decision) {
-        const needs = decision.needs.filter((ref) => !this.#subjects.has(subjectMapKey(command.tenant, ref)));
-        if (needs.length > 0) return needs;
+        const needs = decision.needs.filter((ref) => !this.#subjects.has(command.tenant, ref));
+        if (needs.length > 0) return { subjects: needs, flows: [] };
         throw new Error("a decision needs subjects that it has been given");
       }
       const answer = this.#apply(command, decision.drafts, decision.answer);
       this.verdicts.push({ pending, outcome: { answer } });
     } catch (error) {
+      if (error instanceof FlowMissing)
+        return { subjects: [], flows: this.#subjects.missingFlows(command.tenant, error.ref) };
       this.verdicts.push({ pending, outcome: { error } });
     }
-    return [];
+    return NOTHING;
   }
 
   /**
@@ -136,12 +130,12 @@ export class Batch {
    * serves many commands. Nothing is decided: what goes wrong is told in the command's turn.
    */
   foresee({ command }: Pending): readonly SubjectRef[] {
-    const isMissing = (ref: SubjectRef) => !this.#subjects.has(subjectMapKey(command.tenant, ref));
+    const isMissing = (ref: SubjectRef) => !this.#subjects.has(command.tenant, ref);
     try {
       if (this.#repeated(command)) return [];
       const missing = command.subjects.filter(isMissing);
       if (missing.length > 0) return missing;
-      const decision = command.decide(this.#load(command.tenant), this.#head(command.tenant).now);
+      const decision = command.decide(this.#subjects.of(command.tenant), this.#head(command.tenant).now);
       return "needs" in decision ? decision.needs.filter(isMissing) : [];
     } catch {
       return [];
@@ -160,20 +154,7 @@ export class Batch {
 
   /** The statements that write the batch, to be followed by COMMIT. */
   statements() {
-    for (const [key, working] of this.#subjects) {
-      if (working.summary === undefined || working.subject === undefined || working.place === undefined) continue;
-      const tenant = key.slice(0, key.indexOf("\0"));
-      const keys = changedKeys(working.original, working.subject);
-      this.#writes.subject(tenant, {
-        row: working.row,
-        subject: working.subject,
-        version: working.version,
-        place: working.place,
-        bytes: { summary: working.summary, details: encodeDetails(working.subject, asRead(working)) },
-        gone: keys.gone,
-        added: keys.added,
-      });
-    }
+    this.#subjects.writeTo(this.#writes);
     for (const [tenant, head] of this.#heads) {
       if (head.events.length > 0) this.#writes.head(tenant, head.place, head.nowUs);
     }
@@ -213,7 +194,7 @@ export class Batch {
     const commandId = this.#drawId();
     for (const [index, draft] of drafts.entries()) {
       const key = subjectMapKey(command.tenant, draft.ref);
-      const working = changed.get(key) ?? { ...this.#working(command.tenant, draft.ref) };
+      const working = changed.get(key) ?? { ...this.#subjects.working(command.tenant, draft.ref) };
       this.#grow(working, command.bytes);
       place = { revision: place.revision + 1n, eventId: this.#drawId() };
       const part = { id: commandId, index, count: drafts.length };
@@ -221,10 +202,11 @@ export class Batch {
       changed.set(key, working);
     }
     const read = (ref: SubjectRef) =>
-      changed.get(subjectMapKey(command.tenant, ref)) ?? this.#working(command.tenant, ref);
+      changed.get(subjectMapKey(command.tenant, ref)) ?? this.#subjects.working(command.tenant, ref);
     const answer = answerOf({
       subject: (ref) => {
-        const subject = changed.get(subjectMapKey(command.tenant, ref))?.subject ?? this.#current(command.tenant, ref);
+        const subject =
+          changed.get(subjectMapKey(command.tenant, ref))?.subject ?? this.#subjects.current(command.tenant, ref);
         if (!subject) throw new Error(`an answer asks for ${ref.id}, which does not exist`);
         return subject;
       },
@@ -236,7 +218,7 @@ export class Batch {
       head.events.push(event);
       this.#writes.event(command.tenant, event, head.nowUs);
     }
-    for (const [key, working] of changed) this.#subjects.set(key, working);
+    this.#subjects.keep(changed);
     if (command.request) this.#remember(command, answer, head.nowUs);
     return answer;
   }
@@ -247,7 +229,7 @@ export class Batch {
     if (working.bytes <= this.#maxSubjectBytes || bytes <= SMALL_COMMAND_BYTES) return;
     const max = this.#maxSubjectBytes;
     throw new Refusal(ErrorReason.SUBJECT_FULL, `what is kept would take more than ${max} bytes`, {
-      metadata: { bound: "bytes", max: String(max) },
+      metadata: { limit: "subject_bytes", allowed: String(max), used: String(working.bytes) },
     });
   }
 
@@ -260,9 +242,10 @@ export class Batch {
     part: { id: string; index: number; count: number },
     now: Timestamp,
   ): StoredEvent {
-    const before = subjectOf(working);
+    const before = this.#subjects.subjectOf(command.tenant, working);
     const version = working.version + 1n;
-    const after = evolve(before, draft.change, { version, recordedAt: now }, draft.ref);
+    const after = evolve(before, draft.change, { version, recordedAt: now }, draft.ref, this.#flows.of(command.tenant));
+    const standing = standingAfter(before, after, this.#head(command.tenant).nowUs, working.standing);
     const summary = encodeSummary(after);
     const facetsBefore = before && facetsLeft(before, after);
     const event = create(EventSchema, {
@@ -278,7 +261,8 @@ export class Batch {
       ...(facetsBefore ? { before: facetsBefore } : {}),
       change: draft.change,
     });
-    Object.assign(working, { subject: after, version, place, summary });
+    Object.assign(working, { subject: after, version, place, summary, standing });
+    const entered = phaseOf(after);
     return {
       revision: place.revision,
       eventId: place.eventId,
@@ -287,6 +271,7 @@ export class Batch {
       version,
       carrier: after.kind === SubjectKind.BOOKING ? after.booking.carrier : "",
       payload: storedEncoding(event, draft.ref.kind, summary),
+      ...(entered === phaseOf(before) || entered === undefined ? {} : { entered }),
     };
   }
 
@@ -300,21 +285,6 @@ export class Batch {
     this.#writes.request(command.tenant, command.request, bytes, nowUs);
   }
 
-  #load(tenant: string): Load {
-    const has = (ref: SubjectRef) => this.#subjects.has(subjectMapKey(tenant, ref));
-    return Object.assign((ref: SubjectRef) => this.#current(tenant, ref), { has });
-  }
-
-  #current(tenant: string, ref: SubjectRef): Subject | undefined {
-    return subjectOf(this.#working(tenant, ref));
-  }
-
-  #working(tenant: string, ref: SubjectRef): Working {
-    const working = this.#subjects.get(subjectMapKey(tenant, ref));
-    if (!working) throw new Error(`${ref.id} was not named by the command`);
-    return working;
-  }
-
   #head(tenant: string) {
     const head = this.#heads.get(tenant);
     if (!head) throw new Refusal(ErrorReason.TENANT_UNKNOWN, `tenant "${tenant}" does not exist`);
@@ -322,41 +292,14 @@ export class Batch {
   }
 }
 
-export function subjectMapKey(tenant: string, ref: SubjectRef): string {
-  return `${tenant}\0${ref.kind}\0${ref.id}`;
+function phaseOf(subject: Subject | undefined): Phase | undefined {
+  return subject?.kind === SubjectKind.ORDER ? subject.order.phase : undefined;
 }
 
 export function requestMapKey(tenant: string, key: Uint8Array): string {
   return `${tenant}\0${Buffer.from(key).toString("latin1")}`;
 }
 
-function subjectOf(working: Working): Subject | undefined {
-  if (working.subject === undefined && working.row !== undefined) {
-    working.original = decodeSubject(working.row.kind, working.row);
-    working.subject = working.original;
-  }
-  return working.subject;
-}
-
-/** A subject as its row had it; undefined: it is new, or was not looked at. */
-function asRead({ original, row }: Working): ReadSubject | undefined {
-  return original && row && { subject: original, details: row.details };
-}
-
-const NO_KEYS: ReadonlySet<string> = new Set();
-
-/** The lookup keys that a subject no longer has, and those that it has now. Mostly none: they are not even listed then. */
-function changedKeys(before: Subject | undefined, after: Subject): { gone: string[]; added: string[] } {
-  if (before !== undefined && sameLookups(before, after)) return { gone: [], added: [] };
-  const had = before === undefined ? NO_KEYS : lookupKeys(before);
-  const has = lookupKeys(after);
-  return { gone: difference(had, has), added: difference(has, had) };
-}
-
 function toTimestamp(us: bigint): Timestamp {
   return create(TimestampSchema, { seconds: us / 1_000_000n, nanos: Number(us % 1_000_000n) * 1_000 });
-}
-
-function difference(a: ReadonlySet<string>, b: ReadonlySet<string>): string[] {
-  return [...a].filter((key) => !b.has(key));
 }

@@ -1,5 +1,6 @@
 import type { DescMessage, MessageShape } from "@bufbuild/protobuf";
 import { ErrorReason } from "../../gen/leadline/v1/error_pb.ts";
+import { type Claims, DeficitRoundRobin, equalClaims } from "../domain/deficit-round-robin.ts";
 import { Refusal } from "../domain/refusal.ts";
 import type { Command } from "./journal.ts";
 
@@ -22,14 +23,32 @@ export interface QueueBounds {
   readonly batchMaxCommands?: number;
   /** Bytes of requests in one batch at most; a single larger command makes a batch of its own. Default 4 MiB. */
   readonly batchMaxBytes?: number;
+  /** What each tenant may claim of the batches. Default: all the same. */
+  readonly claims?: Claims;
 }
 
-/** The commands that wait, by tenant, in order of arrival; batches take from all tenants in turn. */
+/** What a weight of 1 gets of a round. Small, so that a round is a small part of a batch. */
+const QUANTUM = 1;
+
+/** Commands of others in one batch while a reserve is in use: a batch of so many takes about 5 ms, one of 1,000 about 100. */
+const BESIDE_RESERVE = 32;
+/** A reserve is in use until so many commands have been taken since. Under full load that is most of a second. */
+const RESERVE_KEPT = 4_000;
+
+/**
+ * The commands that wait, by tenant, in order of arrival. Batches are filled by deficit round robin; a command costs as many
+ * items as it names subjects, and a batch of reports is as many commands.
+ *
+ * The reserve: while a tenant that has one stays inside its share, a batch takes what such tenants have waiting and at most 32
+ * commands of others, and no batch is opened ahead of what they may send next.
+ */
 export class CommandQueue {
-  readonly #bounds: Required<QueueBounds>;
-  readonly #byTenant = new Map<string, Pending[]>();
-  #size = 0;
+  readonly #bounds: Required<Omit<QueueBounds, "claims">>;
+  readonly #waiting: DeficitRoundRobin<Pending>;
   #bytes = 0;
+  /** Commands that were taken since a tenant last used its reserve. */
+  #sinceReserve = Number.POSITIVE_INFINITY;
+  #cutShort = false;
 
   constructor(bounds: QueueBounds = {}) {
     this.#bounds = {
@@ -39,93 +58,96 @@ export class CommandQueue {
       batchMaxCommands: bounds.batchMaxCommands ?? 1_000,
       batchMaxBytes: bounds.batchMaxBytes ?? 4 * 1024 * 1024,
     };
+    this.#waiting = new DeficitRoundRobin(bounds.claims ?? equalClaims, QUANTUM, itemsOf);
   }
 
   get size(): number {
-    return this.#size;
+    return this.#waiting.size;
+  }
+
+  /** Whether the last batch was cut short for those with a reserve, so that what they send next has not long to wait. */
+  get cutShort(): boolean {
+    return this.#cutShort;
   }
 
   /** Throws OVERLOADED past the bounds. */
   push(pending: Pending): void {
     const { tenant, bytes } = pending.command;
     const { maxQueued, maxQueuedPerTenant, maxQueuedBytes } = this.#bounds;
-    const waiting = this.#byTenant.get(tenant);
-    const tooLarge = this.#size > 0 && this.#bytes + bytes > maxQueuedBytes;
-    if (this.#size >= maxQueued || (waiting?.length ?? 0) >= maxQueuedPerTenant || tooLarge) {
-      throw new Refusal(ErrorReason.OVERLOADED, "too many changes are waiting to be committed; come back in a moment");
-    }
-    if (waiting) waiting.push(pending);
-    else this.#byTenant.set(tenant, [pending]);
-    this.#size += 1;
+    const ofTenant = this.#waiting.sizeOf(tenant);
+    if (ofTenant >= maxQueuedPerTenant) throw overloaded("tenant_queued_commands", maxQueuedPerTenant, ofTenant);
+    if (this.size >= maxQueued) throw overloaded("instance_queued_commands", maxQueued, this.size);
+    const wanted = this.#bytes + bytes;
+    if (this.size > 0 && wanted > maxQueuedBytes) throw overloaded("instance_queued_bytes", maxQueuedBytes, wanted);
+    this.#waiting.push(tenant, pending);
     this.#bytes += bytes;
   }
 
   /** Puts commands back before all others of their tenants, in the order given. */
   unshift(commands: readonly Pending[]): void {
-    for (const [tenant, back] of Map.groupBy(commands, (p) => p.command.tenant)) {
-      this.#byTenant.set(tenant, back.concat(this.#byTenant.get(tenant) ?? []));
-    }
-    this.#size += commands.length;
+    for (const [tenant, back] of byTenant(commands)) this.#waiting.unshift(tenant, back);
     this.#bytes += bytesOf(commands);
   }
 
   /** The same, and their tenants before all others: the next batch begins as the one that they come from. */
   unshiftFirst(commands: readonly Pending[]): void {
-    const others = [...this.#byTenant];
-    this.#byTenant.clear();
-    for (const { command } of commands) this.#byTenant.set(command.tenant, []);
-    for (const [tenant, waiting] of others) this.#byTenant.set(tenant, waiting);
-    this.unshift(commands);
+    this.#waiting.unshiftFirst(byTenant(commands));
+    this.#bytes += bytesOf(commands);
   }
 
   /**
-   * The next batch: one command of each tenant in turn until it is full.
+   * The next batch, until it is full.
    * @param limit commands at most, below the bound
    * @param tenant only this one's
    */
   take(limit: number, tenant?: string): Pending[] {
-    const most = Math.min(limit, this.#bounds.batchMaxCommands);
+    const { batchMaxBytes, batchMaxCommands } = this.#bounds;
     const batch: Pending[] = [];
     let bytes = 0;
-    const tenants = tenant === undefined ? [...this.#byTenant.keys()] : [tenant];
-    const taken = new Map<string, number>();
-    for (let open = true; open; ) {
-      open = false;
-      for (const name of tenants) {
-        const at = taken.get(name) ?? 0;
-        const next = this.#byTenant.get(name)?.[at];
-        if (next === undefined) continue;
-        if (batch.length >= most) break;
-        if (batch.length > 0 && bytes + next.command.bytes > this.#bounds.batchMaxBytes) break;
-        batch.push(next);
-        bytes += next.command.bytes;
-        taken.set(name, at + 1);
-        open = true;
+    const fits = ({ command }: Pending) => batch.length === 0 || bytes + command.bytes <= batchMaxBytes;
+    const fill = (most: number, next: () => Pending | undefined) => {
+      for (let one = batch.length < most ? next() : undefined; one; one = batch.length < most ? next() : undefined) {
+        batch.push(one);
+        bytes += one.command.bytes;
       }
+    };
+    const most = Math.min(limit, batchMaxCommands);
+    const before = this.#waiting.keptInside;
+    if (tenant !== undefined) fill(most, () => this.#waiting.takeFrom(tenant, fits));
+    else {
+      fill(most, () => this.#waiting.takeEarly(fits));
+      if (this.#waiting.keptInside > before) this.#sinceReserve = 0;
+      const cut = batch.length + BESIDE_RESERVE;
+      const inUse = this.#sinceReserve < RESERVE_KEPT;
+      fill(inUse ? Math.min(most, cut) : most, () => this.#waiting.take(fits));
+      this.#cutShort = inUse && batch.length === cut && this.size > 0;
     }
-    for (const [name, count] of taken) this.#remove(name, count);
+    this.#bytes -= bytes;
+    this.#sinceReserve += batch.length;
     return batch;
   }
 
   /** Everything that waits, which then waits no more. */
   clear(): Pending[] {
-    const all = [...this.#byTenant.values()].flat();
-    this.#byTenant.clear();
-    this.#size = 0;
     this.#bytes = 0;
-    return all;
+    return this.#waiting.clear();
   }
+}
 
-  #remove(tenant: string, count: number): void {
-    const waiting = this.#byTenant.get(tenant) ?? [];
-    const rest = waiting.slice(count);
-    this.#bytes -= bytesOf(waiting.slice(0, count));
-    this.#byTenant.delete(tenant);
-    if (rest.length > 0) this.#byTenant.set(tenant, rest); // to the end: the others come first next time
-    this.#size -= count;
-  }
+function itemsOf({ command }: Pending): number {
+  return Math.max(1, command.subjects.length);
+}
+
+function byTenant(commands: readonly Pending[]): Map<string, Pending[]> {
+  return Map.groupBy(commands, ({ command }) => command.tenant);
 }
 
 function bytesOf(commands: readonly Pending[]): number {
   return commands.reduce((sum, { command }) => sum + command.bytes, 0);
+}
+
+function overloaded(limit: string, allowed: number, used: number): Refusal {
+  return new Refusal(ErrorReason.OVERLOADED, "too many changes are waiting to be committed; come back in a moment", {
+    metadata: { limit, allowed: String(allowed), used: String(used) },
+  });
 }

@@ -1,29 +1,43 @@
-import { lookupKey } from "../domain/facets.ts";
 import type { StoredEvent } from "../domain/stored-event.ts";
-import { SubjectKind, type SubjectRef } from "../domain/subject.ts";
-import type { Question, Value } from "../store/question.ts";
-import type { Head, RowQuery, Stretch, SubjectRow } from "./journal.ts";
-import {
-  EVENT_COLUMNS,
-  type OwnedRow,
-  SUBJECT_COLUMNS,
-  toHead,
-  toStoredEvent,
-  toStretch,
-  toSubjectRow,
-  toWholeRow,
-} from "./read-rows.ts";
+import type { SubjectKind, SubjectRef } from "../domain/subject.ts";
+import type { Question } from "../store/question.ts";
+import { flows, startingFlow } from "./flow-questions.ts";
+import type { Checkpoint, Head, SubjectRow } from "./journal.ts";
+import { count, rows } from "./list-question.ts";
+import { ASKED_COLUMNS, EVENT_COLUMNS, toAskedRow, toCheckpoint, toHead, toStoredEvent } from "./read-rows.ts";
+import { rowStatement } from "./row-statement.ts";
 
-export const questions = { subjects, rows, heads, events, stretch, latest, history };
+export const questions = {
+  subjects,
+  rows,
+  count,
+  heads,
+  events,
+  latest,
+  before,
+  history,
+  checkpoint,
+  flows,
+  startingFlow,
+};
 
-function subjects(asked: readonly { tenant: string; ref: SubjectRef }[]): Question<OwnedRow> {
-  // The limit keeps the planner from joining any other way than by the primary key, row for row.
-  const text = `select ${SUBJECT_COLUMNS}, s.details
-                from unnest($1::text[], $2::smallint[], $3::text[]) as k (tenant_id, kind, id)
-                cross join lateral (select * from subject s
-                                    where s.tenant_id = k.tenant_id and s.kind = k.kind and s.id = k.id limit 1) s`;
-  const values = [asked.map((a) => a.tenant), asked.map((a) => a.ref.kind), asked.map((a) => a.ref.id)];
-  return { name: "ask-subjects", text, values, row: toWholeRow };
+// The limit keeps the planner from joining any other way than by the primary key, row for row.
+const askSubjects = rowStatement(
+  "ask-subjects",
+  ["tenant_id text", "kind smallint", "id text", "place int"],
+  (rows) => `select k.place, ${ASKED_COLUMNS} from ${rows} k
+             cross join lateral (select * from subject s
+                                 where s.tenant_id = k.tenant_id and s.kind = k.kind and s.id = k.id limit 1) s`,
+);
+
+/** Each row that there is, after its place among those that are asked for. */
+function subjects(
+  asked: readonly { tenant: string; ref: SubjectRef }[],
+): Question<readonly [place: number, row: SubjectRow]> {
+  const refs = asked.map((a) => a.ref);
+  const places = asked.map((_, i) => i);
+  const values = [asked.map((a) => a.tenant), refs.map((ref) => ref.kind), refs.map((ref) => ref.id), places];
+  return { ...askSubjects(values), row: (fields) => toAskedRow(fields, refs) };
 }
 
 function heads(tenants: readonly string[]): Question<readonly [string, Head]> {
@@ -40,38 +54,24 @@ function events(tenant: string, from: bigint, limit: number, maxBytes: number): 
   return { name: "ask-events", text, values: [tenant, from, limit, maxBytes], row: toStoredEvent };
 }
 
-/** The rows come out of the inner select in order, and are laid together as they come: if they are not too large, which is asked first. */
-function stretch(
-  tenant: string,
-  kind: SubjectKind,
-  after: bigint,
-  upTo: bigint,
-  limit: number,
-  maxBytes: number,
-): Question<Stretch> {
-  const there = "tenant_id = $1 and revision > $3::bigint and revision <= least($4::bigint, $3::bigint + $5::int)";
-  const text = `select (select event_id from event where tenant_id = $1 and revision = $3::bigint),
-                  s.events, s.last, (select event_id from event where tenant_id = $1 and revision = s.last),
-                  s.of_kind, s.payloads
-                from (
-                  select count(*)::int as events, max(revision) as last, (count(*) filter (where kind = $2))::int as of_kind,
-                    coalesce(string_agg(payload, ''::bytea) filter (where kind = $2), ''::bytea) as payloads
-                  from (
-                    select revision, kind, payload from event
-                    where ${there} and (select sum(length(payload)) <= $6::bigint from event where ${there})
-                    order by revision) e) s
-                where s.events > 0`;
-  return { name: "ask-stretch", text, values: [tenant, kind, after, upTo, limit, maxBytes], row: toStretch };
-}
-
-/** Each subject's last event. */
+/** Each subject's last event. The limit keeps the planner from joining any other way than by the primary key, row for row. */
 function latest(tenant: string, kind: SubjectKind, from: bigint, to: bigint, limit: number): Question<StoredEvent> {
   const text = `select ${EVENT_COLUMNS.replaceAll(/(\w+)/g, "e.$1")}
-                from event e join subject s
-                  on s.tenant_id = e.tenant_id and s.kind = e.kind and s.id = e.subject_id and s.changed_revision = e.revision
+                from event e cross join lateral (
+                  select from subject s where s.tenant_id = e.tenant_id and s.kind = e.kind and s.id = e.subject_id
+                    and s.changed_revision = e.revision limit 1) s
                 where e.tenant_id = $1 and e.kind = $2 and e.revision >= $3 and e.revision <= $4
                 order by e.revision limit $5`;
   return { name: "ask-latest", text, values: [tenant, kind, from, to, limit], row: toStoredEvent };
+}
+
+/** From a subject's newest event back, one by one: few have come since. */
+function before(tenant: string, kind: SubjectKind, ids: readonly string[], upTo: bigint): Question<StoredEvent> {
+  const text = `select ${EVENT_COLUMNS.replaceAll(/(\w+)/g, "e.$1")}
+                from unnest($3::text[]) as asked (id) cross join lateral (
+                  select * from event v where v.tenant_id = $1 and v.kind = $2 and v.subject_id = asked.id and v.revision <= $4
+                  order by v.version desc limit 1) e`;
+  return { name: "ask-before", text, values: [tenant, kind, ids, upTo], row: toStoredEvent };
 }
 
 function history(
@@ -94,31 +94,9 @@ function history(
   };
 }
 
-/** A page of rows. Filters by reference, carrier or relation go through the lookup keys, the others through columns. */
-function rows(query: RowQuery): Question<SubjectRow> {
-  const values: Value[] = [query.tenant, query.kind];
-  const bind = (value: Value) => `$${values.push(value)}`;
-  const where = ["s.tenant_id = $1", "s.kind = $2", "s.created_revision > 0"];
-  const lookUp = (keys: readonly string[]) => {
-    where.push(`s.id in (select r.subject_id from subject_reference r
-                         where r.tenant_id = $1 and r.kind = $2 and r.key = any(${bind(keys)}::text[]))`);
-  };
-  if (query.ids?.length) where.push(`s.id = any(${bind(query.ids)}::text[])`);
-  if (query.references?.length) lookUp(query.references.map((r) => lookupKey(r.type, r.value)));
-  if (query.related?.length) {
-    const type = query.kind === SubjectKind.ORDER ? "@BOOKING" : "@ORDER";
-    lookUp(query.related.map((id) => lookupKey(type, id)));
-  }
-  if (query.carriers?.length) lookUp(query.carriers.map((c) => lookupKey("@CARRIER", c)));
-  if (query.statuses?.length) where.push(`s.status = any(${bind(query.statuses)}::text[])`);
-  if (query.stages?.length) where.push(`s.stage = any(${bind(query.stages)}::smallint[])`);
-  if (query.spaces?.length) where.push(`s.space = any(${bind(query.spaces)}::smallint[])`);
-  if (query.createdBefore !== undefined) where.push(`s.created_revision < ${bind(query.createdBefore)}`);
-  if (query.changedUpTo !== undefined) {
-    const upTo = bind(query.changedUpTo);
-    where.push(`s.created_revision <= ${upTo} and s.changed_revision <= ${upTo}`);
-  }
-  const text = `select ${SUBJECT_COLUMNS} from subject s where ${where.join(" and ")}
-           order by s.created_revision desc limit ${bind(query.limit)}`;
-  return { name: "", text, values, row: toSubjectRow };
+function checkpoint(tenant: string, ref: SubjectRef): Question<Checkpoint> {
+  const text = `select version, revision, (extract(epoch from recorded_at) * 1000000)::bigint,
+                  (extract(epoch from cut_at) * 1000000)::bigint, history_days, summary, details
+                from history_checkpoint where tenant_id = $1 and kind = $2 and id = $3`;
+  return { name: "ask-checkpoint", text, values: [tenant, ref.kind, ref.id], row: toCheckpoint };
 }

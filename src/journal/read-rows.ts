@@ -1,40 +1,41 @@
-import type { Place, StoredEvent } from "../domain/stored-event.ts";
-import type { SubjectKind } from "../domain/subject.ts";
+import type { StoredEvent } from "../domain/stored-event.ts";
+import type { SubjectKind, SubjectRef } from "../domain/subject.ts";
 import type { Fields } from "../store/question.ts";
-import type { Head, Stretch, SubjectRow } from "./journal.ts";
+import type { Checkpoint, Head, SubjectRow } from "./journal.ts";
 
 /*
  * Rows of the reader's statements. Columns are read one after the other: their order is that of the statement's text.
  */
 
 const NO_BYTES = new Uint8Array();
+const STATE_COLUMNS = "s.version, s.created_revision, s.changed_revision, s.changed_event_id, s.carrier, s.summary";
 
 // The columns are constrained by what is written: see `Batch`.
 const kindOf = (fields: Fields) => fields.integer() as SubjectKind;
 
 /** Of the table `subject`, under the name `s`. */
-export const SUBJECT_COLUMNS = `s.tenant_id, s.kind, s.id, s.version, s.created_revision, s.changed_revision, s.changed_event_id,
-                s.carrier, s.summary`;
-
-export interface OwnedRow extends SubjectRow {
-  readonly tenant: string;
-}
-
-/** SUBJECT_COLUMNS, and then details. */
-export function toWholeRow(fields: Fields): OwnedRow {
-  return toOwnedRow(fields, true);
-}
+export const SUBJECT_COLUMNS = `s.kind, s.id, ${STATE_COLUMNS}`;
 
 /** SUBJECT_COLUMNS. */
 export function toSubjectRow(fields: Fields): SubjectRow {
-  return toOwnedRow(fields, false);
+  return toRow({ kind: kindOf(fields), id: fields.text() }, fields, false);
 }
 
-function toOwnedRow(fields: Fields, whole: boolean): OwnedRow {
+/** Of the same table, for those who know whom they have asked for. */
+export const ASKED_COLUMNS = `${STATE_COLUMNS}, s.details`;
+
+/** The place of one of `refs`, ASKED_COLUMNS. */
+export function toAskedRow(fields: Fields, refs: readonly SubjectRef[]): readonly [place: number, row: SubjectRow] {
+  const place = fields.integer();
+  const ref = refs[place];
+  if (ref === undefined) throw new Error(`there is a row for place ${place} of ${refs.length}`);
+  return [place, toRow(ref, fields, true)];
+}
+
+function toRow({ kind, id }: SubjectRef, fields: Fields, whole: boolean): SubjectRow {
   return {
-    tenant: fields.text(),
-    kind: kindOf(fields),
-    id: fields.text(),
+    kind,
+    id,
     version: fields.bigint(),
     createdRevision: fields.bigint(),
     changedRevision: fields.bigint(),
@@ -67,10 +68,15 @@ export function toHead(fields: Fields): readonly [tenant: string, head: Head] {
   return [tenant, { journalId, revision: fields.bigint(), eventId: fields.text(), floor: fields.bigint() }];
 }
 
-/** Predecessor's event id, all events, last revision, last event id, events of the kind, their payloads. */
-export function toStretch(fields: Fields): Stretch {
-  const predecessor = fields.maybeText();
-  const all = fields.integer();
-  const last: Place = { revision: fields.bigint(), eventId: fields.text() };
-  return { predecessor, all, last, events: fields.integer(), payloads: fields.bytes() };
+/** Version, revision, recorded and cut in microseconds, history days, summary, details. */
+export function toCheckpoint(fields: Fields): Checkpoint {
+  return {
+    version: fields.bigint(),
+    revision: fields.bigint(),
+    recordedUs: fields.bigint(),
+    cutUs: fields.bigint(),
+    historyDays: fields.integer(),
+    summary: fields.bytes(),
+    details: fields.bytes(),
+  };
 }

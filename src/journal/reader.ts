@@ -2,13 +2,22 @@ import { ErrorReason } from "../../gen/leadline/v1/error_pb.ts";
 import { Refusal } from "../domain/refusal.ts";
 import type { StoredEvent } from "../domain/stored-event.ts";
 import type { SubjectKind, SubjectRef } from "../domain/subject.ts";
-import { type Connection, ConnectionLost, type Statement, sqlState } from "../store/connection.ts";
-import { Fields, type Question } from "../store/question.ts";
-import { subjectMapKey } from "./batch.ts";
-import type { Head, JournalReader, RowQuery, Stretch, SubjectRow } from "./journal.ts";
+import type { Connection } from "../store/connection.ts";
+import { FlowLibrary } from "../store/flow-library.ts";
+import type { Question } from "../store/question.ts";
+import type {
+  Checkpoint,
+  Head,
+  JournalReader,
+  RowQuery,
+  StartingFlow,
+  Stretch,
+  StretchQuery,
+  SubjectRow,
+} from "./journal.ts";
 import { questions } from "./questions.ts";
-import type { OwnedRow } from "./read-rows.ts";
-import { BEGIN, COMMIT, ROLLBACK, scopeTo } from "./sql.ts";
+import { scoped } from "./scoped.ts";
+import { readStretch } from "./stretch.ts";
 
 interface Asked {
   readonly tenant: string;
@@ -20,47 +29,76 @@ interface Asked {
 export interface ReaderOptions {
   /** Reads that wait at most; one more is OVERLOADED. Default 20,000. */
   readonly maxQueued?: number;
-  /** Single rows that share one SELECT at most. Default 500. */
-  readonly maxShared?: number;
-  /**
-   * Shared SELECTs that are on their way at a time. Default 2: while one is answered the next gathers, and more of them
-   * would only be smaller (measured with 64 callers: 10 us of CPU a row, 13 with three).
-   */
-  readonly maxSharing?: number;
 }
+
+/** Single rows that share one SELECT at most. */
+const MAX_SHARED = 500;
+/**
+ * Shared SELECTs that are on their way at a time: while one is answered the next gathers, and more of them would only be
+ * smaller (measured with 64 callers: 10 us of CPU a row, 13 with three).
+ */
+const MAX_SHARING = 2;
 
 /**
  * Reads of the journal, each in a transaction scoped to its tenants. Callers who ask for single rows while others are on
  * their way share the next SELECT: it is sent after they asked, so it sees every write that was answered before.
  */
 export class Reader implements JournalReader {
+  readonly flows = new FlowLibrary((tenant, refs) =>
+    this.#read([tenant], questions.flows(refs.map((ref) => ({ tenant, ref })))),
+  );
+  /** Questions after starting flows that are not sent yet. */
+  readonly #starting = new Map<string, Promise<StartingFlow>>();
   readonly #idle: Connection[];
   readonly #connections: readonly Connection[];
   readonly #waiting: ((connection: Connection) => void)[] = [];
-  readonly #options: Required<ReaderOptions>;
+  readonly #maxQueued: number;
+  readonly #maxSharing: number;
   #asked: Asked[] = [];
   #sharing = 0;
 
   constructor(connections: readonly Connection[], options: ReaderOptions = {}) {
     this.#connections = connections;
     this.#idle = [...connections];
-    const { maxQueued = 20_000, maxShared = 500, maxSharing = 2 } = options;
-    this.#options = { maxQueued, maxShared, maxSharing: Math.min(maxSharing, connections.length) };
+    this.#maxQueued = options.maxQueued ?? 20_000;
+    this.#maxSharing = Math.min(MAX_SHARING, connections.length);
   }
 
   subject(tenant: string, ref: SubjectRef): Promise<SubjectRow | undefined> {
     return new Promise((resolve, reject) => {
-      if (this.#asked.length >= this.#options.maxQueued) throw overloaded();
+      if (this.#asked.length >= this.#maxQueued) throw overloaded(this.#maxQueued, this.#asked.length);
       this.#asked.push({ tenant, ref, resolve, reject });
-      if (this.#sharing < this.#options.maxSharing) {
+      if (this.#sharing < this.#maxSharing) {
         this.#sharing += 1;
-        queueMicrotask(() => this.#share());
+        // Not at once: whoever asks in this turn of the loop, through whatever socket, is in the group.
+        setImmediate(() => void this.#share());
       }
     });
   }
 
   rows(query: RowQuery): Promise<SubjectRow[]> {
     return this.#read([query.tenant], questions.rows(query));
+  }
+
+  async count(query: Omit<RowQuery, "limit">): Promise<bigint> {
+    const [count = 0n] = await this.#read([query.tenant], questions.count(query));
+    return count;
+  }
+
+  /** Orders are made many at a time: those who ask in the same turn of the loop share the question. */
+  startingFlow(tenant: string, flowId: string): Promise<StartingFlow> {
+    const key = `${tenant}\0${flowId}`;
+    const asked = this.#starting.get(key) ?? this.#askStarting(key, tenant, flowId);
+    this.#starting.set(key, asked);
+    return asked;
+  }
+
+  async #askStarting(key: string, tenant: string, flowId: string): Promise<StartingFlow> {
+    await new Promise(setImmediate);
+    this.#starting.delete(key); // only now: it is sent after they asked
+    const [found] = await this.#read([tenant], questions.startingFlow(tenant, flowId));
+    if (found === undefined) throw new Refusal(ErrorReason.TENANT_UNKNOWN, `tenant "${tenant}" does not exist`);
+    return found;
   }
 
   async heads(tenants: readonly string[]): Promise<Map<string, Head>> {
@@ -71,20 +109,21 @@ export class Reader implements JournalReader {
     return this.#read([tenant], questions.events(tenant, from, limit, maxBytes));
   }
 
-  async stretch(
-    tenant: string,
-    kind: SubjectKind,
-    after: bigint,
-    upTo: bigint,
-    limit: number,
-    maxBytes: number,
-  ): Promise<Stretch | undefined> {
-    const [stretch] = await this.#read([tenant], questions.stretch(tenant, kind, after, upTo, limit, maxBytes));
-    return stretch;
+  async stretch(query: StretchQuery): Promise<Stretch | undefined> {
+    const connection = await this.#take();
+    try {
+      return await readStretch(connection, query);
+    } finally {
+      this.#give(connection);
+    }
   }
 
   latest(tenant: string, kind: SubjectKind, from: bigint, to: bigint, limit: number): Promise<StoredEvent[]> {
     return this.#read([tenant], questions.latest(tenant, kind, from, to, limit));
+  }
+
+  before(tenant: string, kind: SubjectKind, ids: readonly string[], upTo: bigint): Promise<StoredEvent[]> {
+    return this.#read([tenant], questions.before(tenant, kind, ids, upTo));
   }
 
   history(
@@ -95,6 +134,11 @@ export class Reader implements JournalReader {
     maxBytes: number,
   ): Promise<StoredEvent[]> {
     return this.#read([tenant], questions.history(tenant, ref, fromVersion, limit, maxBytes));
+  }
+
+  async checkpoint(tenant: string, ref: SubjectRef): Promise<Checkpoint | undefined> {
+    const [found] = await this.#read([tenant], questions.checkpoint(tenant, ref));
+    return found;
   }
 
   async close(): Promise<void> {
@@ -115,19 +159,14 @@ export class Reader implements JournalReader {
   }
 
   async #answer(connection: Connection): Promise<void> {
-    const group = this.#asked.splice(0, this.#options.maxShared); // only now: the SELECT is sent after they asked
+    const group = this.#asked.splice(0, MAX_SHARED); // only now: the SELECT is sent after they asked
     try {
-      const rows = await this.#loadGroup(connection, group);
-      for (const { tenant, ref, resolve } of group) resolve(rows.get(subjectMapKey(tenant, ref)));
+      const tenants = [...new Set(group.map((a) => a.tenant))];
+      const rows = new Map(await scoped(connection, tenants, questions.subjects(group)));
+      for (const [place, { resolve }] of group.entries()) resolve(rows.get(place));
     } catch (error) {
       for (const { reject } of group) reject(error);
     }
-  }
-
-  async #loadGroup(connection: Connection, group: readonly Asked[]): Promise<Map<string, OwnedRow>> {
-    const tenants = [...new Set(group.map((a) => a.tenant))];
-    const rows = await scoped(connection, tenants, questions.subjects(group));
-    return new Map(rows.map((row) => [subjectMapKey(row.tenant, row), row]));
   }
 
   async #read<T>(tenants: readonly string[], question: Question<T>): Promise<T[]> {
@@ -142,7 +181,8 @@ export class Reader implements JournalReader {
   #take(): Promise<Connection> {
     const free = this.#idle.pop();
     if (free) return Promise.resolve(free);
-    if (this.#waiting.length >= this.#options.maxQueued) return Promise.reject(overloaded());
+    const maxQueued = this.#maxQueued;
+    if (this.#waiting.length >= maxQueued) return Promise.reject(overloaded(maxQueued, this.#waiting.length));
     return new Promise((resolve) => this.#waiting.push(resolve));
   }
 
@@ -153,32 +193,8 @@ export class Reader implements JournalReader {
   }
 }
 
-/** One question in a transaction that sees these tenants only. A broken connection is tried once more: reads may be. */
-async function scoped<T>(connection: Connection, tenants: readonly string[], question: Question<T>): Promise<T[]> {
-  const { name, text, values } = question;
-  const flight: Statement[] = [BEGIN, scopeTo(tenants), { name, text, values, rowMode: "array" }, COMMIT];
-  try {
-    const results = await connection.flight(flight).catch((error: unknown) => {
-      if (error instanceof ConnectionLost) return connection.flight(flight);
-      throw error;
-    });
-    // Rows come as arrays because the statement asks for them so; pg's type does not follow it.
-    const rows = (results[2]?.rows ?? []) as unknown as readonly (readonly unknown[])[];
-    return rows.map((columns) => question.row(new Fields(columns)));
-  } catch (error) {
-    if (error instanceof ConnectionLost) throw unavailable(error);
-    await connection.flight([ROLLBACK]).catch(() => connection.discard());
-    throw PASSING.test(sqlState(error) ?? "") ? unavailable(error) : error;
-  }
-}
-
-/** SQLSTATEs that say nothing of the question: resources are short, or it was cancelled for its time. */
-const PASSING = /^(53|57|55P03)/;
-
-function unavailable(cause: unknown): Refusal {
-  return new Refusal(ErrorReason.DATABASE_UNAVAILABLE, "the database cannot be asked at present", { cause });
-}
-
-function overloaded(): Refusal {
-  return new Refusal(ErrorReason.OVERLOADED, "too many reads are waiting for the database; come back in a moment");
+function overloaded(allowed: number, used: number): Refusal {
+  return new Refusal(ErrorReason.OVERLOADED, "too many reads are waiting for the database; come back in a moment", {
+    metadata: { limit: "instance_queued_reads", allowed: String(allowed), used: String(used) },
+  });
 }

@@ -1,9 +1,10 @@
-import type { Statement } from "../store/connection.ts";
+import type { SubjectRef } from "../domain/subject.ts";
+import type { Statement } from "../store/flight.ts";
+import type { Scalar } from "../store/question.ts";
+import type { SubjectBytes } from "../wire/subject-row.ts";
+import { rowStatement } from "./row-statement.ts";
 
-/*
- * The statements of a batch. Values travel as arrays, one row of the arrays a row of the table; bytes travel as one bytea
- * with lengths beside it, because an array of bytea would be sent as text, twice as long.
- */
+/* The statements of a batch. */
 
 const MICROSECONDS = (column: string) => `(extract(epoch from ${column}) * 1000000)::bigint`;
 const FROM_MICROSECONDS = (column: string) => `timestamptz 'epoch' + ${column} * interval '1 microsecond'`;
@@ -20,13 +21,26 @@ export const WRITER_SETTINGS = {
   plan_cache_mode: "force_generic_plan",
 };
 
-export const BEGIN: Statement = { text: "begin" };
-export const COMMIT: Statement = { text: "commit" };
-export const ROLLBACK: Statement = { text: "rollback" };
+export const BEGIN: Statement = { name: "begin", text: "begin" };
+export const COMMIT: Statement = { name: "commit", text: "commit" };
+export const ROLLBACK: Statement = { name: "rollback", text: "rollback" };
 
 /** Row-level security shows these tenants' rows for the rest of the transaction, and no others. */
 export function scopeTo(tenants: readonly string[]): Statement {
   return { name: "scope", text: "select set_config('app.tenants', $1, true)", values: [tenants.join(",")] };
+}
+
+/**
+ * The same before `lockHeads` waits. lock_timeout bounds one wait, and a row that others wait for too is waited for twice:
+ * for its turn, and then for its holder. So no statement of the transaction may take longer than lock_timeout.
+ */
+export function scopeToAndWait(tenants: readonly string[]): Statement {
+  return {
+    name: "scope-and-wait",
+    text: `select set_config('app.tenants', $1, true),
+                  set_config('statement_timeout', current_setting('lock_timeout'), true)`,
+    values: [tenants.join(",")],
+  };
 }
 
 /** Locks heads in one order; those that others hold are left out, or waited for up to lock_timeout. */
@@ -42,164 +56,170 @@ export function lockHeads(tenants: readonly string[], wait: boolean): Statement 
 /** A statement of its own, so that it is read when the locks are held. */
 export const CLOCK: Statement = { name: "clock", text: `select ${MICROSECONDS("clock_timestamp()")} as now_us` };
 
-export const SUBJECT_COLUMNS = `tenant_id, kind, id, version, created_revision, changed_revision, changed_event_id, carrier, summary`;
-
-/** Subjects by (tenant, kind, id). A statement of its own after the lock: its snapshot is newer than the lock. */
-export function loadSubjects(tenants: readonly string[], kinds: readonly number[], ids: readonly string[]): Statement {
-  return {
-    name: "load-subjects",
-    // The limit keeps the planner from joining any other way than by the primary key, row for row.
-    text: `select ${SUBJECT_COLUMNS.replaceAll(/(\w+)/g, "s.$1")}, s.details
-           from unnest($1::text[], $2::smallint[], $3::text[]) as k (tenant_id, kind, id)
-           cross join lateral (select * from subject s
-                               where s.tenant_id = k.tenant_id and s.kind = k.kind and s.id = k.id limit 1) s`,
-    values: [tenants, kinds, ids],
-  };
-}
-
-/** Answers to earlier requests by (tenant, key). */
-export function loadRequests(tenants: readonly string[], keys: readonly Uint8Array[]): Statement {
-  return {
-    name: "load-requests",
-    text: `select r.tenant_id, r.key, r.hash, r.answer
-           from unnest($1::text[], $2::bytea[]) as k (tenant_id, key)
-           cross join lateral (select * from request r
-                               where r.tenant_id = k.tenant_id and r.key = k.key limit 1) r`,
-    values: [tenants, keys],
-  };
-}
+/** Answers to earlier requests. Columns: tenant, key. */
+export const loadRequests = rowStatement(
+  "load-requests",
+  ["tenant_id text", "key bytea"],
+  (rows) => `select r.tenant_id, r.key, r.hash, r.answer from ${rows} k
+             cross join lateral (select * from request r
+                                 where r.tenant_id = k.tenant_id and r.key = k.key limit 1) r`,
+);
 
 /** Rows of one table as columns. */
 export class Columns {
-  readonly #columns: unknown[][];
-  readonly #bytes: Uint8Array[][];
-  length = 0;
+  readonly values: readonly Scalar[][];
 
-  constructor(values: number, byteColumns: number) {
-    this.#columns = Array.from({ length: values + byteColumns }, () => []);
-    this.#bytes = Array.from({ length: byteColumns }, () => []);
+  /** @param count how many columns */
+  constructor(count: number) {
+    this.values = Array.from({ length: count }, () => []);
   }
 
-  /** @param values plain columns, in order @param bytes byte columns, in order */
-  push(values: readonly unknown[], bytes: readonly Uint8Array[]): void {
-    for (const [i, value] of values.entries()) this.#columns[i]?.push(value);
-    for (const [i, value] of bytes.entries()) {
-      this.#columns[values.length + i]?.push(value.length);
-      this.#bytes[i]?.push(value);
-    }
-    this.length += 1;
+  get length(): number {
+    return this.values[0]?.length ?? 0;
   }
 
-  /** Plain columns as arrays, then the byte columns' lengths as arrays, then the byte columns as one bytea each. */
-  get values(): unknown[] {
-    return [...this.#columns, ...this.#bytes.map((parts) => Buffer.concat(parts))];
+  /** @param row the columns in order */
+  push(...row: readonly Scalar[]): void {
+    for (const [i, column] of this.values.entries()) column.push(row[i] ?? "");
   }
 }
 
-/** The n-th row's part of a bytea in which the rows' parts lie end to end. */
-function slice(bytes: string, length: string): string {
-  return `substring(${bytes} from (sum(${length}) over (rows between unbounded preceding and current row) - ${length} + 1)::int for ${length})`;
-}
+/** Columns: tenant, revision, event id, kind, subject id, version, carrier, microseconds, payload. */
+export const insertEvents = rowStatement(
+  "insert-events",
+  ["t text", "r bigint", "e text", "k smallint", "s text", "v bigint", "c text", "u bigint", "p bytea"],
+  (rows) => `insert into event (tenant_id, revision, event_id, kind, subject_id, version, carrier, recorded_at, payload)
+             select t, r, e, k, s, v, c, ${FROM_MICROSECONDS("u")}, p from ${rows} x`,
+);
 
-/** Plain: tenant, revision, event id, kind, subject id, version, carrier, microseconds. Bytes: payload. */
-export function insertEvents(rows: Columns): Statement {
-  return {
-    name: "insert-events",
-    text: `insert into event (tenant_id, revision, event_id, kind, subject_id, version, carrier, recorded_at, payload)
-           select t, r, e, k, s, v, c, ${FROM_MICROSECONDS("u")}, ${slice("$10::bytea", "n")}
-           from unnest($1::text[], $2::bigint[], $3::text[], $4::smallint[], $5::text[], $6::bigint[], $7::text[],
-                       $8::bigint[], $9::int[]) as x (t, r, e, k, s, v, c, u, n)`,
-    values: rows.values,
-  };
-}
-
-const SUBJECT_ARRAYS = `unnest($1::text[], $2::smallint[], $3::text[], $4::bigint[], $5::bigint[], $6::bigint[], $7::text[],
-                               $8::text[], $9::smallint[], $10::smallint[], $11::text[], $12::int[], $13::int[])
-                        as x (t, k, i, v, cr, ch, ce, st, sg, sp, ca, n, m)`;
+const SUBJECT = [
+  ...["t text", "k smallint", "i text", "v bigint", "cr bigint", "ch bigint", "ce text", "st text", "sg smallint"],
+  ...["sp smallint", "ca text", "n bytea", "m bytea"],
+];
 
 /**
- * Plain: tenant, kind, id, version, created revision, changed revision, changed event id, status, stage, space, carrier.
- * Bytes: summary, details.
+ * Columns: tenant, kind, id, version, created revision, changed revision, changed event id, status, stage, space, carrier,
+ * summary, details.
  */
-export function insertSubjects(rows: Columns): Statement {
+export const insertSubjects = rowStatement(
+  "insert-subjects",
+  SUBJECT,
+  (
+    rows,
+  ) => `insert into subject (tenant_id, kind, id, version, created_revision, changed_revision, changed_event_id, status,
+                                  stage, space, carrier, summary, details)
+             select t, k, i, v, cr, ch, ce, st, sg, sp, ca, n, m from ${rows} x`,
+);
+
+/** Columns: tenant, revision, payload. */
+export const rewriteEvents = rowStatement(
+  "rewrite-events",
+  ["t text", "r bigint", "p bytea"],
+  (rows) => `update event e set payload = x.p from ${rows} x where e.tenant_id = x.t and e.revision = x.r`,
+);
+
+/** Events that a checkpoint stands for. */
+export function removeEvents(tenant: string, { kind, id }: SubjectRef, upToVersion: bigint): Statement {
   return {
-    name: "insert-subjects",
-    text: `insert into subject (tenant_id, kind, id, version, created_revision, changed_revision, changed_event_id, status,
-                                stage, space, carrier, summary, details)
-           select t, k, i, v, cr, ch, ce, st, sg, sp, ca, ${slice("$14::bytea", "n")}, ${slice("$15::bytea", "m")}
-           from ${SUBJECT_ARRAYS}`,
-    values: rows.values,
+    name: "remove-events",
+    text: "delete from event where tenant_id = $1 and kind = $2 and subject_id = $3 and version <= $4",
+    values: [tenant, kind, id, upToVersion],
   };
 }
 
-/** The same columns as `insertSubjects`. */
-export function updateSubjects(rows: Columns): Statement {
+export function rewriteCheckpoint(tenant: string, { kind, id }: SubjectRef, state: SubjectBytes): Statement {
   return {
-    name: "update-subjects",
-    text: `update subject s set version = y.v, changed_revision = y.ch, changed_event_id = y.ce, status = y.st,
-                  stage = y.sg, space = y.sp, carrier = y.ca, summary = y.summary, details = y.details
-           from (select t, k, i, v, ch, ce, st, sg, sp, ca, ${slice("$14::bytea", "n")} as summary,
-                        ${slice("$15::bytea", "m")} as details
-                 from ${SUBJECT_ARRAYS}) y
-           where s.tenant_id = y.t and s.kind = y.k and s.id = y.i`,
-    values: rows.values,
+    name: "rewrite-checkpoint",
+    text: "update history_checkpoint set summary = $4, details = $5 where tenant_id = $1 and kind = $2 and id = $3",
+    values: [tenant, kind, id, state.summary, state.details],
   };
 }
 
-/** Plain: tenant, kind, key, subject id. */
-export function insertReferences(rows: Columns): Statement {
-  return {
-    name: "insert-references",
-    text: `insert into subject_reference (tenant_id, kind, key, subject_id)
-           select * from unnest($1::text[], $2::smallint[], $3::text[], $4::text[])
-           on conflict do nothing`,
-    values: rows.values,
-  };
-}
+/** Columns: tenant, key, answer. */
+export const rewriteAnswers = rowStatement(
+  "rewrite-answers",
+  ["t text", "k bytea", "a bytea"],
+  (rows) => `update request r set answer = x.a from ${rows} x where r.tenant_id = x.t and r.key = x.k`,
+);
 
-/** Plain: tenant, kind, key, subject id. */
-export function deleteReferences(rows: Columns): Statement {
-  return {
-    name: "delete-references",
-    text: `delete from subject_reference r
-           using unnest($1::text[], $2::smallint[], $3::text[], $4::text[]) as x (t, k, l, s)
-           where r.tenant_id = x.t and r.kind = x.k and r.key = x.l and r.subject_id = x.s`,
-    values: rows.values,
-  };
-}
+/** The same columns as `insertSubjects`. What has changed has history again that is not cut. */
+export const updateSubjects = rowStatement(
+  "update-subjects",
+  SUBJECT,
+  (rows) => `update subject s set version = x.v, changed_revision = x.ch, changed_event_id = x.ce, status = x.st,
+                    stage = x.sg, space = x.sp, carrier = x.ca, summary = x.n, details = x.m, history_cut = false
+             from ${rows} x where s.tenant_id = x.t and s.kind = x.k and s.id = x.i`,
+);
 
-/** Plain: tenant, microseconds. Bytes: key, hash, answer. */
-export function insertRequests(rows: Columns): Statement {
-  return {
-    name: "insert-requests",
-    text: `insert into request (tenant_id, recorded_at, key, hash, answer)
-           select t, ${FROM_MICROSECONDS("u")}, ${slice("$6::bytea", "a")}, ${slice("$7::bytea", "b")},
-                  ${slice("$8::bytea", "c")}
-           from unnest($1::text[], $2::bigint[], $3::int[], $4::int[], $5::int[]) as x (t, u, a, b, c)`,
-    values: rows.values,
-  };
-}
+const STANDING = [...SUBJECT, "fl text", "fv int", "eu bigint"];
+const ENDED_AT = `case when x.eu > 0 then ${FROM_MICROSECONDS("x.eu")} end`;
 
-/** Plain: tenant, revision, event id, microseconds. */
-export function moveHeads(rows: Columns): Statement {
-  return {
-    name: "move-heads",
-    text: `update journal_head h set revision = x.r, event_id = x.e, recorded_at = ${FROM_MICROSECONDS("x.u")}
-           from unnest($1::text[], $2::bigint[], $3::text[], $4::bigint[]) as x (t, r, e, u)
-           where h.tenant_id = x.t`,
-    values: rows.values,
-  };
-}
+/**
+ * The columns of `insertSubjects`; flow id, flow version, microseconds of the end (0: it is open). Most orders are in the
+ * standard flow and open when they are made: those go without.
+ */
+export const insertStanding = rowStatement(
+  "insert-standing",
+  STANDING,
+  (
+    rows,
+  ) => `insert into subject (tenant_id, kind, id, version, created_revision, changed_revision, changed_event_id, status,
+                                  stage, space, carrier, summary, details, flow_id, flow_version, ended_at)
+             select t, k, i, v, cr, ch, ce, st, sg, sp, ca, n, m, fl, fv, ${ENDED_AT} from ${rows} x`,
+);
 
-/** Which of these events the journals have: how a commit whose answer was lost is found out. */
-export function findEvents(
-  tenants: readonly string[],
-  revisions: readonly bigint[],
-  ids: readonly string[],
-): Statement {
-  return {
-    text: `select count(*)::int as found from unnest($1::text[], $2::bigint[], $3::text[]) as x (t, r, e)
-           join event v on v.tenant_id = x.t and v.revision = x.r and v.event_id = x.e`,
-    values: [tenants, revisions, ids],
-  };
-}
+/** The same columns as `insertStanding`; microseconds below 0: the end stays as it is. */
+export const updateStanding = rowStatement(
+  "update-standing",
+  STANDING,
+  (rows) => `update subject s set version = x.v, changed_revision = x.ch, changed_event_id = x.ce, status = x.st,
+                    stage = x.sg, space = x.sp, carrier = x.ca, summary = x.n, details = x.m,
+                    flow_id = x.fl, flow_version = x.fv, history_cut = false,
+                    ended_at = case when x.eu < 0 then s.ended_at else ${ENDED_AT} end
+             from ${rows} x where s.tenant_id = x.t and s.kind = x.k and s.id = x.i`,
+);
+
+const REFERENCE = ["t text", "k smallint", "l text", "s text", "c bigint"];
+
+/** Columns: tenant, kind, key, subject id, the subject's created revision. */
+export const insertReferences = rowStatement(
+  "insert-references",
+  REFERENCE,
+  (rows) => `insert into subject_reference (tenant_id, kind, key, subject_id, created_revision)
+             select t, k, l, s, c from ${rows} x on conflict do nothing`,
+);
+
+/** The same columns as `insertReferences`. */
+export const deleteReferences = rowStatement(
+  "delete-references",
+  REFERENCE,
+  (rows) => `delete from subject_reference r using ${rows} x where r.tenant_id = x.t and r.kind = x.k and r.key = x.l
+             and r.created_revision = x.c and r.subject_id = x.s`,
+);
+
+/** Columns: tenant, microseconds, key, hash, answer. */
+export const insertRequests = rowStatement(
+  "insert-requests",
+  ["t text", "u bigint", "k bytea", "h bytea", "a bytea"],
+  (rows) => `insert into request (tenant_id, recorded_at, key, hash, answer)
+             select t, ${FROM_MICROSECONDS("u")}, k, h, a from ${rows} x`,
+);
+
+/** Columns: tenant, revision, event id, microseconds. */
+export const moveHeads = rowStatement(
+  "move-heads",
+  ["t text", "r bigint", "e text", "u bigint"],
+  (rows) => `update journal_head h set revision = x.r, event_id = x.e, recorded_at = ${FROM_MICROSECONDS("x.u")}
+             from ${rows} x where h.tenant_id = x.t`,
+);
+
+/**
+ * Which of these events the journals have: how a commit whose answer was lost is found out. Columns: tenant, revision, event
+ * id.
+ */
+export const findEvents = rowStatement(
+  "find-events",
+  ["t text", "r bigint", "e text"],
+  (rows) => `select count(*)::int as found from ${rows} x
+             join event v on v.tenant_id = x.t and v.revision = x.r and v.event_id = x.e`,
+);

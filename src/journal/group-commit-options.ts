@@ -1,0 +1,17 @@
+import type { Extension } from "../domain/stored-event.ts";
+import type { QueueBounds } from "./command-queue.ts";
+
+export interface GroupCommitOptions extends QueueBounds {
+  /** Times that a tenant's head is skipped before it is waited for. Default 3. */
+  readonly skipsBeforeWaiting?: number;
+  /** How long a command may be tried for when the database fails. Then: DATABASE_UNAVAILABLE. Default 10,000. */
+  readonly giveUpAfterMs?: number;
+  /** Pause before trying again after the database failed. Default 50. */
+  readonly retryPauseMs?: number;
+  /** What one order or booking may take in bytes; what would make it larger is refused. Default 16 MiB. */
+  readonly maxSubjectBytes?: number;
+  /** Told of what was committed, before the commands are answered. */
+  readonly onCommit: (extensions: readonly Extension[]) => void;
+  /** Told of what went wrong and was mended or given up. */
+  readonly onTrouble?: (what: string, error: unknown) => void;
+}
