@@ -2,7 +2,7 @@ import type { JournalReader } from "../journal/journal.ts";
 import type { Clock } from "./clock.ts";
 
 /** The part of the journal that watches read. */
-export type WatchReader = Pick<JournalReader, "heads" | "events" | "stretch" | "latest" | "rows">;
+export type WatchReader = Pick<JournalReader, "heads" | "events" | "stretch" | "latest" | "rows" | "before">;
 
 /**
  * A reader whose reads end in a bounded time: a read that has not answered by then fails, and its answer is dropped. A
@@ -18,9 +18,9 @@ export function boundReader(reader: WatchReader, clock: Clock, timeoutMs: number
   return {
     heads: (tenants) => within(reader.heads(tenants)),
     events: (tenant, from, limit, maxBytes) => within(reader.events(tenant, from, limit, maxBytes)),
-    stretch: (tenant, kind, after, upTo, limit, maxBytes) =>
-      within(reader.stretch(tenant, kind, after, upTo, limit, maxBytes)),
+    stretch: (query) => within(reader.stretch(query)),
     latest: (tenant, kind, from, to, limit) => within(reader.latest(tenant, kind, from, to, limit)),
     rows: (query) => within(reader.rows(query)),
+    before: (tenant, kind, ids, upTo) => within(reader.before(tenant, kind, ids, upTo)),
   };
 }

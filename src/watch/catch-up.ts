@@ -1,13 +1,15 @@
 import { ResetReason } from "../../gen/leadline/v1/watch_pb.ts";
-import type { Place, StoredEvent } from "../domain/stored-event.ts";
+import type { Place } from "../domain/stored-event.ts";
 import type { Stretch } from "../journal/journal.ts";
 import type { WatchReader } from "./bounded-reader.ts";
+import { CatchUpReads } from "./catch-up-reads.ts";
 import type { Cohort } from "./cohort.ts";
 import { deliveryOf } from "./delivery.ts";
 import { WallBreach } from "./encoder.ts";
-import { readFollowing } from "./page.ts";
+import { faultOf } from "./page.ts";
 import type { Permits } from "./permits.ts";
-import { Slot } from "./slot.ts";
+import type { AheadRoom } from "./read-ahead.ts";
+import type { Slot } from "./slot.ts";
 import type { Tail } from "./tail.ts";
 import type { Home, Watcher } from "./watcher.ts";
 
@@ -27,18 +29,6 @@ export interface CatchUpHome extends Home {
   reset(watcher: Watcher, reason: ResetReason): void;
 }
 
-const FIRST_GUESS_BYTES = 400;
-/** The part by which an estimate lies above what was seen. */
-const SPARE = 1.05;
-/** How fast an estimate comes down. */
-const SLOWLY = 0.8;
-
-/** A read that several watchers wait for. */
-interface Page<T> {
-  readonly readers: Set<Watcher>;
-  readonly read: Promise<T | undefined>;
-}
-
 /**
  * Brings watchers that are behind to where the live ones stand: out of the ring, or in pages out of the journal, of which
  * only so many are read at a time on the whole instance. Watchers that continue from the same place share a page.
@@ -49,18 +39,22 @@ interface Page<T> {
 export class CatchUp {
   readonly #home: CatchUpHome;
   readonly #tail: Tail;
-  readonly #reader: WatchReader;
-  readonly #permits: Permits;
-  readonly #pages = new Map<string, Page<Slot[]>>();
-  /** About how many stored bytes an event takes. */
-  #eventBytes = FIRST_GUESS_BYTES;
-  readonly #stretches = new Map<string, Page<Stretch | "none">>();
+  readonly #reads: CatchUpReads;
 
-  constructor(home: CatchUpHome, tail: Tail, reader: WatchReader, permits: Permits) {
+  constructor(home: CatchUpHome, tail: Tail, reader: WatchReader, permits: Permits, room: AheadRoom) {
     this.#home = home;
     this.#tail = tail;
-    this.#reader = reader;
-    this.#permits = permits;
+    this.#reads = new CatchUpReads(home, tail, reader, permits, room);
+  }
+
+  /** The watcher is over. */
+  forget(watcher: Watcher): void {
+    this.#reads.forget(watcher);
+  }
+
+  /** What was read so far, or is being read, is not to be used: the journal's events have been rewritten. */
+  forgetReads(): void {
+    this.#reads.forgetAll();
   }
 
   /** Brings the watcher on by one delivery, or starts to read one. */
@@ -94,7 +88,9 @@ export class CatchUp {
   }
 
   #readOn(watcher: Watcher, place: Place): void {
-    if (takesEverything(watcher.cohort) && place.revision < this.#tail.live.revision) this.#readStretch(watcher, place);
+    // A stretch from the very start has no predecessor that shows whose it is.
+    const mayCopy = takesEverything(watcher.cohort) && place.revision > 0n;
+    if (mayCopy && place.revision < this.#tail.live.revision) this.#readStretch(watcher, place);
     else this.#readPage(watcher, place);
   }
 
@@ -108,94 +104,42 @@ export class CatchUp {
     this.#home.wake(watcher);
   }
 
-  /** Brings on who gets every event as it is stored: the database lays a page end to end, and nothing is looked into. */
+  /** Brings on who gets every event as it is stored: payloads are copied, and nothing is looked into. */
   #readStretch(watcher: Watcher, place: Place): void {
-    const { tenant, live } = this.#tail;
-    const { kind } = watcher.cohort;
-    const { pageEvents, messageBytes } = this.#home.options;
-    const limit = Math.max(1, Math.min(pageEvents, Math.floor(messageBytes / this.#eventBytes)));
-    const page = this.#pageFor(this.#stretches, `${place.revision} ${kind}`, watcher, async () => {
-      this.#home.counts.catchUpReads += 1;
-      const { revision } = place;
-      return (await this.#reader.stretch(tenant, kind, revision, live.revision, limit, messageBytes)) ?? "none";
-    });
-    this.#await(watcher, page, (stretch) => {
-      this.#estimate(stretch);
+    this.#await(watcher, this.#reads.stretch(watcher, place.revision), ({ stretch, readers }) => {
       // What does not fit is looked at event by event.
-      if (stretch === "none" || !follows(place, stretch)) this.#readPage(watcher, place);
-      else this.#copy(watcher, stretch);
+      if (!stretch || !follows(place, stretch)) this.#readPage(watcher, place);
+      else this.#copy(watcher, stretch, readers.size === 1);
     });
   }
 
-  /** Learns how large events are, so that pages are nearly full and seldom too large. */
-  #estimate(stretch: Stretch | "none"): void {
-    if (stretch === "none") this.#eventBytes = Math.min(this.#eventBytes * 2, this.#home.options.messageBytes);
-    else if (stretch.events > 0) {
-      const average = (stretch.payloads.length / stretch.events) * SPARE;
-      this.#eventBytes = Math.max(1, average, this.#eventBytes * SLOWLY);
-    }
-  }
-
-  #copy(watcher: Watcher, { events, payloads, last }: Stretch): void {
+  #copy(watcher: Watcher, { events, payloads, last }: Stretch, isLast: boolean): void {
     const { cohort } = watcher;
     if (cohort.tenant !== this.#tail.tenant) {
-      throw new WallBreach(`events of "${this.#tail.tenant}" were about to go to "${cohort.tenant}"`);
+      const breach = `events of "${this.#tail.tenant}" were about to go to "${cohort.tenant}"`;
+      this.#home.breached(watcher, new WallBreach(breach));
+      return;
     }
     watcher.verified = true;
-    watcher.deliver({ cohort, runs: events === 0 ? [] : [{ message: payloads, at: last, events }], upTo: last });
+    if (last.revision < this.#tail.live.revision && !this.#tail.placeAt(last.revision)) {
+      this.#reads.beginStretch(watcher, last.revision);
+    }
+    watcher.deliver({
+      cohort,
+      runs: events === 0 ? [] : [{ message: payloads, at: last, events, isLast }],
+      upTo: last,
+    });
     this.#home.wake(watcher);
   }
 
   #readPage(watcher: Watcher, place: Place): void {
-    // In mode LATEST only the place itself is of interest.
-    const { mode } = watcher.cohort;
-    const page = this.#pageFor(this.#pages, `${place.revision} ${mode}`, watcher, () =>
-      mode === "ALL" ? this.#readAfter(place.revision) : this.#readAt(place.revision),
-    );
-    this.#await(watcher, page, (slots) => this.#turnPage(watcher, place, slots));
+    this.#await(watcher, this.#reads.page(watcher, place), (slots) => this.#turnPage(watcher, place, slots));
   }
 
-  /** Reads a page, or joins those for whom it is being read. */
-  #pageFor<T>(
-    pages: Map<string, Page<T>>,
-    key: string,
-    watcher: Watcher,
-    task: () => Promise<T>,
-  ): Promise<T | undefined> {
-    const known = pages.get(key);
-    known?.readers.add(watcher);
-    if (known) return known.read;
-    const readers = new Set([watcher]);
-    const read = this.#permits.use(() => [...readers].some((reader) => reader.state === "behind"), task);
-    const forget = () => void pages.delete(key);
-    read.then(forget, forget);
-    pages.set(key, { readers, read });
-    return read;
-  }
-
-  async #readAfter(revision: bigint): Promise<Slot[]> {
-    const { pageEvents, messageBytes } = this.#home.options;
-    const { tenant } = this.#tail;
-    this.#home.counts.catchUpReads += 1;
-    return this.#slots(await readFollowing(this.#reader, tenant, revision, pageEvents, messageBytes));
-  }
-
-  async #readAt(revision: bigint): Promise<Slot[]> {
-    this.#home.counts.catchUpReads += 1;
-    return this.#slots(await this.#reader.events(this.#tail.tenant, revision, 1, 1));
-  }
-
-  async #readLatest({ cohort }: Watcher, from: bigint, limit: number): Promise<Slot[]> {
-    this.#home.counts.catchUpReads += 1;
-    return this.#slots(await this.#reader.latest(this.#tail.tenant, cohort.kind, from, MAX_REVISION, limit));
-  }
-
-  #slots(events: readonly StoredEvent[]): Slot[] {
-    return events.map((event) => new Slot(this.#tail.tenant, event));
-  }
-
-  #turnPage(watcher: Watcher, place: Place, slots: readonly Slot[]): void {
-    const fault = faultOf(place, slots);
+  #turnPage(watcher: Watcher, place: Place, page: readonly Slot[] | ResetReason): void {
+    const slots = typeof page === "number" ? [] : page;
+    const places = slots.map((slot) => slot.place);
+    const fault = typeof page === "number" ? page : faultOf(place, places);
     if (fault !== undefined) {
       this.#home.reset(watcher, fault);
       return;
@@ -223,11 +167,11 @@ export class CatchUp {
     const { live } = this.#tail;
     const { pageEvents } = this.#home.options;
     watcher.sweeping = true;
-    const read = this.#permits.use(
-      () => watcher.state === "behind",
-      () => this.#readLatest(watcher, place.revision + 1n, pageEvents),
-    );
-    this.#await(watcher, read, (slots) => {
+    this.#await(watcher, this.#reads.latest(watcher, place), (slots) => {
+      if (typeof slots === "number") {
+        this.#home.reset(watcher, slots);
+        return;
+      }
       const last = slots.at(-1)?.place ?? live;
       watcher.sweeping = slots.length >= pageEvents;
       watcher.hide(last.revision);
@@ -239,12 +183,13 @@ export class CatchUp {
 
   #await<T>(watcher: Watcher, read: Promise<T | undefined>, use: (result: T) => void): void {
     watcher.reading = true;
+    const age = this.#reads.age;
     read.then(
       (result) => {
         watcher.reading = false;
         if (watcher.state !== "behind") return;
-        if (result !== undefined) use(result);
-        else this.#home.wake(watcher); // it joined a page that nobody wanted any more
+        if (result !== undefined && age === this.#reads.age) use(result);
+        else this.#home.wake(watcher); // it joined a page that nobody wanted any more, or that is stale
       },
       (error: unknown) => {
         watcher.reading = false;
@@ -262,9 +207,6 @@ export class CatchUp {
   }
 }
 
-/** Journals do not come as far. */
-const MAX_REVISION = 2n ** 63n - 1n;
-
 /** Whether every event of its kind goes to it as it is stored. */
 function takesEverything({ codec, mode, visibility, filter }: Cohort): boolean {
   const isWhole = filter.ids === undefined && !filter.needsFacets;
@@ -275,14 +217,4 @@ function takesEverything({ codec, mode, visibility, filter }: Cohort): boolean {
 function follows(place: Place, { predecessor, last, all }: Stretch): boolean {
   const isDense = last.revision - place.revision === BigInt(all);
   return isDense && (place.revision === 0n || predecessor === place.eventId);
-}
-
-/** Why a watch cannot go on with a page that was read from its place on, that event included. */
-function faultOf(place: Place, page: readonly Slot[]): ResetReason | undefined {
-  const first = page[0]?.place;
-  const expected = place.revision > 0n ? place.revision : 1n;
-  if (!first) return undefined;
-  if (first.revision > expected) return ResetReason.POSITION_TOO_OLD;
-  if (place.revision > 0n && first.eventId !== place.eventId) return ResetReason.HISTORY_DIVERGED;
-  return undefined;
 }

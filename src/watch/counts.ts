@@ -12,6 +12,8 @@ export interface Counts {
   doubts: number;
   /** Times that a journal turned out to have another history. */
   divergences: number;
+  /** Times that bytes were about to go to a reader whose they are not. Anything but 0 is a fault of ours. */
+  wallBreaches: number;
   /** Watches ended, by the reason's name. */
   ends: Record<string, number>;
   /** Watches reset, by the reason's name. */
@@ -27,6 +29,7 @@ export function noCounts(): Counts {
     headCheckFailures: 0,
     doubts: 0,
     divergences: 0,
+    wallBreaches: 0,
     ends: {},
     resets: {},
   };

@@ -8,6 +8,8 @@ export interface Run {
   readonly message: Uint8Array;
   readonly at: Place;
   readonly events: number;
+  /** Made for one watcher alone: see `Sink.write`. */
+  readonly isLast?: boolean;
 }
 
 /** What a stretch of the journal is to one cohort: messages in order, and the place that it leads to once all are written. */

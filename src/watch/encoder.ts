@@ -16,17 +16,23 @@ export interface Audience {
   readonly codec: Codec;
 }
 
-/** The fields of a watch message beside events and rows: the same, under the same numbers and names, for orders and bookings. */
+/** The fields of a watch message beside events and rows: the same, under the same numbers and names, in every watch. */
 export type Notice = Pick<
   MessageInitShape<typeof WatchOrdersResponseSchema> & object,
   Extract<keyof WatchOrdersResponse, "started" | "synced" | "left" | "bookmark" | "reset" | "end">
 >;
 
-/** The field of a snapshot's rows, in both messages. */
+/** The field of a snapshot's rows, in the messages that have one. */
 const ROWS_FIELD = 3;
-const ROWS_NAME: Record<SubjectKind, string> = { [SubjectKind.ORDER]: "orders", [SubjectKind.BOOKING]: "bookings" };
+const ROWS_NAME: Partial<Record<SubjectKind, string>> = {
+  [SubjectKind.ORDER]: "orders",
+  [SubjectKind.BOOKING]: "bookings",
+};
 
-/** Bytes of one tenant that would have gone to another, or of one carrier to another. Never caught: nothing may go on after it. */
+/**
+ * Bytes of one tenant that would have gone to another, or of one carrier to another. The watches that would have had them are
+ * ended, and nothing of the kind is written; it is counted and logged as a fault of the gravest kind.
+ */
 export class WallBreach extends Error {
   override readonly name = "WallBreach";
 }
@@ -76,7 +82,9 @@ export class Encoder {
 
   /** A message of a snapshot's rows, each as `row` makes it. */
   rows(rows: readonly Uint8Array[], kind: SubjectKind, codec: Codec): Uint8Array {
-    return join(rows, codec, ROWS_NAME[kind]);
+    const name = ROWS_NAME[kind];
+    if (name === undefined) throw new Error(`subjects of kind ${kind} have no rows`);
+    return join(rows, codec, name);
   }
 
   position(place: Place, { tenant, visibility }: Audience): string {

@@ -1,13 +1,20 @@
 import type { EndReason } from "../../gen/leadline/v1/watch_pb.ts";
+import type { Refusal } from "../domain/refusal.ts";
 import type { Clock } from "./clock.ts";
 import type { Budget } from "./turns.ts";
 import type { Watcher } from "./watcher.ts";
 
+interface Ending {
+  readonly watchers: Iterator<Watcher>;
+  readonly reason: EndReason;
+  readonly spreadMs: number;
+  readonly why: Refusal | undefined;
+}
+
 /** Ends many watches in turns: each gets a message or two, and ten thousand take a while. */
 export class Endings {
   readonly #clock: Clock;
-  readonly #queue: { readonly watchers: Iterator<Watcher>; readonly reason: EndReason; readonly spreadMs: number }[] =
-    [];
+  readonly #queue: Ending[] = [];
 
   constructor(clock: Clock) {
     this.#clock = clock;
@@ -17,9 +24,12 @@ export class Endings {
     return this.#queue.length > 0;
   }
 
-  /** @param spreadMs the times that clients are told to wait are spread evenly from 0 to this */
-  add(watchers: Iterable<Watcher>, reason: EndReason, spreadMs: number): void {
-    this.#queue.push({ watchers: [...watchers].values(), reason, spreadMs });
+  /**
+   * @param spreadMs the times that clients are told to wait are spread evenly from 0 to this
+   * @param why what they are told in place of the reason's own refusal
+   */
+  add(watchers: Iterable<Watcher>, reason: EndReason, spreadMs: number, why?: Refusal): void {
+    this.#queue.push({ watchers: [...watchers].values(), reason, spreadMs, why });
   }
 
   work(budget: Budget): void {
@@ -30,7 +40,7 @@ export class Endings {
         continue;
       }
       budget.spend(1);
-      next.value.end(first.reason, Math.floor(this.#clock.random() * first.spreadMs));
+      next.value.end(first.reason, Math.floor(this.#clock.random() * first.spreadMs), undefined, first.why);
     }
   }
 }

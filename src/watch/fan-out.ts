@@ -1,6 +1,6 @@
 import type { Cohort } from "./cohort.ts";
 import { type Delivery, deliveryOf } from "./delivery.ts";
-import { type Encoder, WallBreach } from "./encoder.ts";
+import type { Encoder } from "./encoder.ts";
 import type { Slot } from "./slot.ts";
 import type { Budget } from "./turns.ts";
 import type { Watcher } from "./watcher.ts";
@@ -39,8 +39,8 @@ export class FanOut {
   }
 
   /**
-   * Plans as many of the events as one fan-out takes. Answers those, and the cohorts for which they cannot be encoded:
-   * their live watchers are where they were and have to be ended.
+   * Plans as many of the events as one fan-out takes. Answers those, and the cohorts for which they cannot be encoded, or
+   * whose they are not (a WallBreach): their live watchers are where they were and have to be ended.
    */
   plan(slots: readonly Slot[]): { planned: readonly Slot[]; failed: { cohort: Cohort; error: unknown }[] } {
     const { planned, touched } = this.#concerned(slots);
@@ -53,7 +53,6 @@ export class FanOut {
       try {
         this.#owe(deliveryOf(cohort, concerning, upTo, this.#encoder, this.#messageBytes));
       } catch (error) {
-        if (error instanceof WallBreach) throw error;
         failed.push({ cohort, error });
       }
     }

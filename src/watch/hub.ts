@@ -1,48 +1,28 @@
-import type { Logger } from "pino";
+import { ErrorReason } from "../../gen/leadline/v1/error_pb.ts";
 import { EndReason, EndReasonSchema, ResetReason, ResetReasonSchema } from "../../gen/leadline/v1/watch_pb.ts";
-import type { Bus, Hint } from "../bus/bus.ts";
+import type { Hint } from "../bus/bus.ts";
+import { Refusal } from "../domain/refusal.ts";
 import type { Extension, Place } from "../domain/stored-event.ts";
 import type { Head } from "../journal/journal.ts";
-import type { Positions } from "../wire/position.ts";
-import type { WatchReader } from "./bounded-reader.ts";
+import type { Buffered } from "./buffered.ts";
 import { CatchUp, type CatchUpHome } from "./catch-up.ts";
 import type { Clock } from "./clock.ts";
 import { type Counts, countIn } from "./counts.ts";
 import { Encoder, WallBreach } from "./encoder.ts";
 import { Endings } from "./endings.ts";
 import { FanOut } from "./fan-out.ts";
-import type { Checked, HeadChecks } from "./head-checks.ts";
+import { Growth } from "./growth.ts";
+import type { Checked } from "./head-checks.ts";
+import type { HubParts } from "./hub-parts.ts";
 import { Openings } from "./opening.ts";
 import type { WatchOptions } from "./options.ts";
-import type { Permits } from "./permits.ts";
 import { Snapshots } from "./snapshot.ts";
 import type { Sink, WatchSpec } from "./spec.ts";
 import { placeOf, Tail } from "./tail.ts";
-import type { Budget, Turns, Worker } from "./turns.ts";
+import type { Budget, Worker } from "./turns.ts";
 import { type Comparison, Verification } from "./verification.ts";
 import { Watcher } from "./watcher.ts";
 import { WatcherIndex } from "./watcher-index.ts";
-import type { Wheel } from "./wheel.ts";
-
-/** What all hubs of an instance share. */
-export interface HubParts {
-  readonly reader: WatchReader;
-  readonly bus: Bus;
-  readonly positions: Positions;
-  readonly clock: Clock;
-  readonly options: WatchOptions;
-  readonly log: Logger;
-  readonly counts: Counts;
-  readonly turns: Turns;
-  readonly wheel: Wheel;
-  readonly heads: HeadChecks;
-  readonly catchUpReads: Permits;
-  readonly fillReads: Permits;
-  /** A watch of the hub is over. */
-  readonly onLeave: () => void;
-  /** A read failed; it is tried again. */
-  readonly onFailure: (error: unknown) => void;
-}
 
 /** Messages that are shared within one round of work may take so many times a message's bound. */
 const SHARED_MESSAGES = 16;
@@ -65,6 +45,9 @@ export class Hub implements CatchUpHome, Checked, Worker {
   readonly clock: Clock;
   readonly options: WatchOptions;
   readonly counts: Counts;
+  readonly buffered: Buffered;
+  /** Those who wait for the journal to grow. */
+  readonly growth = new Growth();
   /** Since when it has had no watches; undefined: it has some. */
   emptySinceMs: number | undefined;
 
@@ -82,30 +65,32 @@ export class Hub implements CatchUpHome, Checked, Worker {
   readonly #awake = new Set<Watcher>();
   /** What it was last compared with; undefined: it has not begun. */
   #head: Head | undefined;
-  /** The database has another history than was followed; a comparison will tell which. */
-  #diverged = false;
+  /** Why what was followed cannot be followed on; a comparison will tell where it goes on. */
+  #lost: ResetReason | undefined;
   #catchUpFirst = false;
   readonly #unfollow: () => void;
   #closed = false;
 
   constructor(tenant: string, parts: HubParts) {
-    const { bus, catchUpReads, clock, counts, fillReads, heads, options, positions, reader } = parts;
+    const { aheadRoom, bus, catchUpReads, clock, counts, fillReads, heads, options, positions, reader } = parts;
     this.tenant = tenant;
     this.#parts = parts;
     this.clock = clock;
     this.options = options;
     this.counts = counts;
+    this.buffered = parts.buffered;
     this.encoder = new Encoder(positions, options.messageBytes * SHARED_MESSAGES);
     this.#tail = new Tail(tenant, reader, fillReads, options, {
       grown: () => this.#request(),
       doubt: () => this.doubt(),
-      diverged: () => this.#diverge(),
+      lost: (reason) => this.#lose(reason),
+      redacted: () => this.#redacted(),
       failed: (error) => this.failed(error),
       later: (run) => void clock.after(options.retryMs, run),
     });
     this.#openings = new Openings(this);
     this.#snapshots = new Snapshots(this, reader, catchUpReads);
-    this.#catchUp = new CatchUp(this, this.#tail, reader, catchUpReads);
+    this.#catchUp = new CatchUp(this, this.#tail, reader, catchUpReads, aheadRoom);
     this.#fanOut = new FanOut(this.#index, this.encoder, options);
     this.#endings = new Endings(clock);
     this.#verification = new Verification(clock);
@@ -148,12 +133,13 @@ export class Hub implements CatchUpHome, Checked, Worker {
 
   /** New events of the tenant that this instance committed itself. */
   extend(extension: Extension): void {
-    this.#tail.extend(extension);
+    if (extension.tenant === this.tenant) this.#tail.extend(extension);
+    else this.#breach([], new WallBreach(`events of "${extension.tenant}" came to "${this.tenant}"`));
   }
 
   /** Ends watches in turns; see `Endings`. */
-  end(watchers: Iterable<Watcher>, reason: EndReason, spreadMs: number): void {
-    this.#endings.add(watchers, reason, spreadMs);
+  end(watchers: Iterable<Watcher>, reason: EndReason, spreadMs: number, why?: Refusal): void {
+    this.#endings.add(watchers, reason, spreadMs, why);
     this.#request();
   }
 
@@ -177,6 +163,7 @@ export class Hub implements CatchUpHome, Checked, Worker {
     this.#unfollow();
     this.#tail.stop();
     this.#fanOut.clear();
+    this.growth.wakeAll();
     this.#parts.heads.forget(this);
     for (const watcher of [...this.#watchers]) watcher.cancel();
   }
@@ -198,10 +185,13 @@ export class Hub implements CatchUpHome, Checked, Worker {
     try {
       return make();
     } catch (error) {
-      if (error instanceof WallBreach) throw error;
       this.#unreadable([watcher], error);
       return undefined;
     }
+  }
+
+  breached(watcher: Watcher, breach: WallBreach): void {
+    this.#breach([watcher], breach);
   }
 
   broke(watcher: Watcher, error: unknown): void {
@@ -224,6 +214,7 @@ export class Hub implements CatchUpHome, Checked, Worker {
     if (ended !== undefined) countIn(this.counts.ends, EndReasonSchema.value[ended]?.localName ?? String(ended));
     this.#awake.delete(watcher);
     this.#openings.forget(watcher);
+    this.#catchUp.forget(watcher);
     this.#parts.wheel.remove(watcher);
     this.#index.leave(watcher.cohort);
     if (this.#watchers.size === 0) this.emptySinceMs = this.clock.elapsedMs();
@@ -241,7 +232,7 @@ export class Hub implements CatchUpHome, Checked, Worker {
     const comparison = this.#verification.ask(this.#openings.ask());
     return (head) => {
       if (this.#closed) return;
-      if (head) this.#compare(head, known, { ...comparison, revision: head.revision });
+      if (head) this.#compare(head, known, { ...comparison, place: placeOf(head) });
       else this.#parts.log.error({ tenant: this.tenant }, "a watched tenant has no journal");
     };
   }
@@ -249,6 +240,7 @@ export class Hub implements CatchUpHome, Checked, Worker {
   /** A turn. Fan-out and catch-up take turns at being first, so that neither starves the other. */
   work(budget: Budget): boolean {
     if (this.#closed) return false;
+    this.growth.grown(this.#tail.head.revision);
     this.#endings.work(budget);
     this.#catchUpFirst = !this.#catchUpFirst;
     if (this.#catchUpFirst) this.#bringOn(budget);
@@ -261,7 +253,7 @@ export class Hub implements CatchUpHome, Checked, Worker {
 
   #hear(hint: Hint): void {
     if (this.#closed) return;
-    if (hint.say === "events") this.#tail.extend(hint.extension);
+    if (hint.say === "events") this.extend(hint.extension);
     else if (hint.say === "head") this.#tail.heard(hint.head);
     else this.check();
   }
@@ -271,8 +263,10 @@ export class Hub implements CatchUpHome, Checked, Worker {
     const place = placeOf(head);
     if (!this.#head) this.#begin(head);
     else if (this.#head.journalId !== head.journalId) this.#restart(head, ResetReason.OTHER_JOURNAL);
-    else if (this.#diverged || hasGoneBack(place, known) || differs(place, this.#tail.placeAt(place.revision)))
+    else if (this.#lost !== undefined) this.#restart(head, this.#lost);
+    else if (hasGoneBack(place, known) || differs(place, this.#tail.placeAt(place.revision)))
       this.#restart(head, ResetReason.HISTORY_DIVERGED);
+    else if (this.#tail.head.revision < head.floor) this.#restart(head, ResetReason.POSITION_TOO_OLD);
     else this.#head = head;
     this.#verification.add(comparison);
     this.#tail.want(head.revision);
@@ -281,18 +275,21 @@ export class Hub implements CatchUpHome, Checked, Worker {
 
   #begin(head: Head): void {
     this.#head = head;
-    this.#diverged = false;
+    this.#lost = undefined;
     this.#fanOut.clear();
     this.encoder.forget();
     this.#tail.begin(head);
+    this.growth.grown(head.revision);
     this.#openings.begin();
   }
 
   #restart(head: Head, reason: ResetReason): void {
     this.counts.divergences += 1;
     const heads = { was: this.#tail.head.revision.toString(), is: head.revision.toString() };
-    this.#parts.log.error({ tenant: this.tenant, ...heads }, "the journal has another history; watches are reset");
+    const what = reason === ResetReason.POSITION_TOO_OLD ? "no longer has what follows" : "has another history";
+    this.#parts.log.error({ tenant: this.tenant, ...heads }, `the journal ${what}; watches are reset`);
     this.#verification.forget();
+    this.growth.wakeAll();
     this.#openings.retry();
     for (const watcher of [...this.#watchers]) {
       if (watcher.state === "opening") continue;
@@ -302,8 +299,14 @@ export class Hub implements CatchUpHome, Checked, Worker {
     this.#begin(head);
   }
 
-  #diverge(): void {
-    this.#diverged = true;
+  /** Nothing that was encoded or read before is written any more. */
+  #redacted(): void {
+    this.encoder.forget();
+    this.#catchUp.forgetReads();
+  }
+
+  #lose(reason: ResetReason): void {
+    this.#lost = reason;
     this.check();
   }
 
@@ -326,7 +329,7 @@ export class Hub implements CatchUpHome, Checked, Worker {
   }
 
   #hasNews(): boolean {
-    return !this.#diverged && this.#tail.live.revision !== this.#tail.head.revision;
+    return this.#lost === undefined && this.#tail.live.revision !== this.#tail.head.revision;
   }
 
   /** Brings the others on. */
@@ -335,13 +338,27 @@ export class Hub implements CatchUpHome, Checked, Worker {
       if (budget.spent) return;
       this.#awake.delete(watcher);
       budget.spend(1);
-      if (watcher.state === "opening") this.#openings.open(watcher, this.#diverged ? undefined : this.#head);
+      if (watcher.state === "opening") this.#openings.open(watcher, this.#lost === undefined ? this.#head : undefined);
       else if (watcher.state === "snapshot") this.#snapshots.step(watcher);
-      else if (!this.#diverged) this.#catchUp.step(watcher);
+      else if (this.#lost === undefined) this.#catchUp.step(watcher);
     }
   }
 
+  /** What is not the watchers' own was about to be written to them: they are ended. */
+  #breach(watchers: Iterable<Watcher>, breach: WallBreach): void {
+    this.counts.wallBreaches += 1;
+    this.#parts.log.fatal({ err: breach, tenant: this.tenant }, "a wall between readers was about to be crossed");
+    for (const watcher of [...watchers]) {
+      watcher.refuse(new Refusal(ErrorReason.INTERNAL, "internal error: the watch was ended before it went wrong"));
+    }
+    this.check();
+  }
+
   #unreadable(watchers: Iterable<Watcher>, error: unknown): void {
+    if (error instanceof WallBreach) {
+      this.#breach(watchers, error);
+      return;
+    }
     this.#parts.log.error({ err: error, tenant: this.tenant }, "stored bytes cannot be read; the watches are ended");
     for (const watcher of [...watchers]) watcher.end(EndReason.UNVERIFIED);
   }

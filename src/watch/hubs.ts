@@ -2,16 +2,21 @@ import type { Logger } from "pino";
 import { ErrorReason } from "../../gen/leadline/v1/error_pb.ts";
 import { EndReason } from "../../gen/leadline/v1/watch_pb.ts";
 import type { Bus } from "../bus/bus.ts";
+import { type Claims, equalClaims } from "../domain/deficit-round-robin.ts";
 import { Refusal } from "../domain/refusal.ts";
 import type { Extension } from "../domain/stored-event.ts";
 import type { Positions } from "../wire/position.ts";
 import { boundReader, type WatchReader } from "./bounded-reader.ts";
+import { Buffered } from "./buffered.ts";
 import { type Clock, systemClock } from "./clock.ts";
+import type { Cohort } from "./cohort.ts";
 import { type Counts, noCounts } from "./counts.ts";
 import { HeadChecks } from "./head-checks.ts";
-import { Hub, type HubParts } from "./hub.ts";
+import { Hub } from "./hub.ts";
+import type { HubParts } from "./hub-parts.ts";
 import { type WatchOptions, watchDefaults } from "./options.ts";
 import { Permits } from "./permits.ts";
+import { AheadRoom } from "./read-ahead.ts";
 import type { Sink, Subscription, WatchSpec } from "./spec.ts";
 import { Turns } from "./turns.ts";
 import { Wheel } from "./wheel.ts";
@@ -25,6 +30,8 @@ export interface HubsParts {
   readonly options?: Partial<WatchOptions>;
   /** Default: the system's. */
   readonly clock?: Clock;
+  /** What each tenant may claim of reads and of the event loop. Default: all the same. */
+  readonly claims?: Claims;
 }
 
 /** The watches of one instance at this moment, and what they have done since it started. */
@@ -39,8 +46,12 @@ export interface WatchStats extends Counts {
   readonly indexEntries: number;
   /** Stored bytes in the rings. */
   readonly ringBytes: number;
+  /** Those that wait for a journal to grow, without watching it. */
+  readonly waiting: number;
   /** Reads that wait for their turn. */
   readonly waitingReads: number;
+  /** Bytes that wait for readers that do not take them. */
+  readonly bufferedBytes: number;
 }
 
 /** All watches of one instance: a hub for each tenant that is watched, and what they share. */
@@ -49,14 +60,18 @@ export class Hubs {
   readonly #hubs = new Map<string, Hub>();
   readonly #releases: (() => void)[] = [];
   #watchers = 0;
+  /** Those that wait for a journal to grow. */
+  #waiting = 0;
   #failing = false;
   #draining: (() => void)[] | undefined;
   #closed = false;
   #stopTimers: (() => void)[] = [];
   #tickedAtMs: number;
 
-  constructor({ reader: unbounded, bus, positions, log, options: given, clock = systemClock }: HubsParts) {
+  constructor({ reader: unbounded, bus, positions, log, options: given, ...parts }: HubsParts) {
+    const { clock = systemClock, claims = equalClaims } = parts;
     const options = { ...watchDefaults, ...given };
+    const permits = (max: number) => new Permits(max, options.pageEvents, claims);
     const counts = noCounts();
     const reader = boundReader(unbounded, clock, options.readTimeoutMs);
     const outcome = { succeeded: () => this.#recovered(), failed: (error: unknown) => this.#failed(error) };
@@ -68,11 +83,13 @@ export class Hubs {
       options,
       log,
       counts,
-      turns: new Turns(clock, options.turnWork, options.turnMs),
+      turns: new Turns(clock, options.turnWork, options.turnMs, claims),
       wheel: new Wheel(options.tickMs),
       heads: new HeadChecks(reader, clock, counts, outcome, options),
-      catchUpReads: new Permits(options.catchUpReads),
-      fillReads: new Permits(options.fillReads),
+      catchUpReads: permits(options.catchUpReads),
+      aheadRoom: new AheadRoom(options.catchUpReads),
+      fillReads: permits(options.fillReads),
+      buffered: new Buffered(options),
       onLeave: () => this.#left(),
       onFailure: outcome.failed,
     };
@@ -89,14 +106,14 @@ export class Hubs {
    * @param endsAtMs when the caller's deadline passes, milliseconds since the epoch: the watch is ended then
    */
   open(spec: WatchSpec, sink: Sink, endsAtMs?: number): Subscription {
-    if (this.#closed || this.#draining)
-      throw new Refusal(ErrorReason.DRAINING, "the instance is stopping; resume on another one");
+    if (this.#closed || this.#draining) throw draining();
     const { options, positions } = this.#parts;
     const place =
       spec.start.from === "position" ? positions.decode(spec.tenant, spec.start.position, spec.visibility) : undefined;
     const hub = this.#hubs.get(spec.tenant);
-    refuseAbove(this.#watchers, options.watchersMax, "this instance");
-    refuseAbove(hub?.watchers.size ?? 0, options.tenantWatchersMax, "the tenant on this instance");
+    refuseAbove("instance_streams", this.#watchers, options.watchersMax, "this instance");
+    const ofTenant = hub?.watchers.size ?? 0;
+    refuseAbove("tenant_streams", ofTenant, options.tenantWatchersMax, "the tenant on this instance");
     const watcher = (hub ?? this.#create(spec.tenant)).join(spec, sink, place, endsAtMs);
     this.#watchers += 1;
     return watcher;
@@ -116,13 +133,58 @@ export class Hubs {
   }
 
   /**
+   * Ends the watches of a tenant that it may not have any more.
+   *
+   * @param lost why a watch is not to go on; undefined: it may. Asked for each, the oldest first
+   */
+  endWhere(tenant: string, lost: (watch: Cohort) => Refusal | undefined): void {
+    const hub = this.#hubs.get(tenant);
+    const judged = Map.groupBy(hub?.watchers ?? [], ({ cohort }) => lost(cohort));
+    for (const [why, watchers] of judged) if (why !== undefined) hub?.end(watchers, EndReason.TIER, 0, why);
+  }
+
+  /** The tenants that have watches here. */
+  *watched(): Iterable<string> {
+    for (const hub of this.#hubs.values()) if (hub.watchers.size > 0) yield hub.tenant;
+  }
+
+  /**
+   * Resolves when a tenant's journal has an event after a revision, or may have another history, when the instance stops, or
+   * when the signal aborts. Throws a Refusal RATE_LIMITED or DRAINING. Who waits counts among the watches.
+   */
+  async grown(tenant: string, after: bigint, signal: AbortSignal): Promise<void> {
+    if (this.#closed || this.#draining) throw draining();
+    if (signal.aborted) return;
+    const { options } = this.#parts;
+    let hub = this.#hubs.get(tenant);
+    const ofTenant = (hub?.watchers.size ?? 0) + (hub?.growth.waiting ?? 0);
+    refuseAbove("tenant_streams", ofTenant, options.tenantWatchersMax, "the tenant on this instance");
+    refuseAbove("instance_streams", this.#watchers + this.#waiting, options.watchersMax, "this instance");
+    hub ??= this.#create(tenant);
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#waiting += 1;
+    signal.addEventListener("abort", () => resolve());
+    const stop = hub.growth.add(after, resolve);
+    try {
+      await promise;
+    } finally {
+      stop();
+      this.#waiting -= 1;
+      if (hub.watchers.size === 0) hub.emptySinceMs = this.#parts.clock.elapsedMs();
+    }
+  }
+
+  /**
    * Takes no more watches and ends those there are, each with its position and a time to wait, spread evenly up to
    * `retrySpreadMs`. Resolves when all are ended.
    */
   drain(retrySpreadMs: number): Promise<void> {
     const waiting = this.#draining ?? [];
     this.#draining = waiting;
-    for (const hub of this.#hubs.values()) hub.end(hub.watchers, EndReason.DRAINING, retrySpreadMs);
+    for (const hub of this.#hubs.values()) {
+      hub.growth.wakeAll();
+      hub.end(hub.watchers, EndReason.DRAINING, retrySpreadMs);
+    }
     if (this.#watchers === 0) return Promise.resolve();
     return new Promise((resolve) => void waiting.push(resolve));
   }
@@ -157,6 +219,8 @@ export class Hubs {
       ends: { ...ends },
       resets: { ...resets },
       ...{ tenants: this.#hubs.size, watchers: this.#watchers, live, blocked, indexEntries, ringBytes, waitingReads },
+      waiting: this.#waiting,
+      bufferedBytes: this.#parts.buffered.bytes,
     };
   }
 
@@ -184,7 +248,7 @@ export class Hubs {
     for (const hub of [...this.#hubs.values()]) {
       if (stalled) hub.stalled(nowMs);
       hub.checkVerified(nowMs);
-      if (hub.emptySinceMs !== undefined && nowMs - hub.emptySinceMs >= options.lingerMs) {
+      if (hub.emptySinceMs !== undefined && hub.growth.waiting === 0 && nowMs - hub.emptySinceMs >= options.lingerMs) {
         this.#hubs.delete(hub.tenant);
         hub.close();
       }
@@ -218,7 +282,13 @@ export class Hubs {
   }
 }
 
-function refuseAbove(open: number, max: number, where: string): void {
+function draining(): Refusal {
+  return new Refusal(ErrorReason.DRAINING, "the instance is stopping; resume on another one");
+}
+
+function refuseAbove(limit: string, open: number, max: number, where: string): void {
   if (open < max) return;
-  throw new Refusal(ErrorReason.RATE_LIMITED, `${open} watches are open on ${where}, and ${max} are accepted`);
+  throw new Refusal(ErrorReason.RATE_LIMITED, `${open} watches are open on ${where}, and ${max} are accepted`, {
+    metadata: { limit, allowed: String(max), used: String(open) },
+  });
 }

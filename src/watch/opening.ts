@@ -15,15 +15,15 @@ import type { Watcher } from "./watcher.ts";
  */
 export class Openings {
   readonly #home: CatchUpHome;
-  /** Watches that have not started. */
-  readonly #waiting = new Set<Watcher>();
+  /** Watches that have not started, each with the head that was found when it was asked for last. */
+  readonly #waiting = new Map<Watcher, Place | undefined>();
 
   constructor(home: CatchUpHome) {
     this.#home = home;
   }
 
   add(watcher: Watcher): void {
-    this.#waiting.add(watcher);
+    this.#waiting.set(watcher, undefined);
   }
 
   forget(watcher: Watcher): void {
@@ -36,32 +36,38 @@ export class Openings {
       if (watcher.newest === "unasked") this.#home.check();
       return;
     }
+    const found = this.#waiting.get(watcher) ?? this.#home.live;
     this.#waiting.delete(watcher);
     this.#greet(watcher);
     if (watcher.isOver()) return;
     const { place, start } = watcher;
     if (start.from === "position" && place) this.#resume(watcher, place, head);
-    else this.#startHere(watcher);
+    else this.#startHere(watcher, found);
   }
 
   /** The head is asked for: the watches that the answer will be good for. */
   ask(): readonly Watcher[] {
-    const asked = [...this.#waiting];
+    const asked = [...this.#waiting.keys()];
     for (const watcher of asked) if (watcher.newest === "unasked") watcher.newest = "asked";
     return asked;
   }
 
-  /** What was known here has come up to the answer. */
-  answer(watchers: readonly Watcher[]): void {
-    for (const watcher of watchers) {
-      watcher.newest = "known";
-      if (this.#waiting.has(watcher)) this.#home.wake(watcher);
+  /** What was known here has come up to the answers. */
+  answer(answers: readonly { readonly openers: readonly Watcher[]; readonly place: Place }[]): void {
+    for (const { openers, place } of answers) {
+      for (const watcher of openers) {
+        watcher.newest = "known";
+        if (!this.#waiting.has(watcher)) continue;
+        this.#waiting.set(watcher, place);
+        this.#home.wake(watcher);
+      }
     }
   }
 
   /** The history is another one: what was asked before is void. */
   retry(): void {
-    for (const watcher of this.#waiting) {
+    for (const watcher of this.#waiting.keys()) {
+      this.#waiting.set(watcher, undefined);
       watcher.newest = "unasked";
       this.#home.wake(watcher);
     }
@@ -69,7 +75,7 @@ export class Openings {
 
   /** There is a head: those that need no more may start. */
   begin(): void {
-    for (const watcher of this.#waiting) this.#home.wake(watcher);
+    for (const watcher of this.#waiting.keys()) this.#home.wake(watcher);
   }
 
   #needsNewest({ cohort, place, start }: Watcher): boolean {
@@ -89,9 +95,10 @@ export class Openings {
     });
   }
 
-  #startHere(watcher: Watcher): void {
+  /** @param found a head of the database, which stands between two commands: where live watches stand may split one */
+  #startHere(watcher: Watcher, found: Place): void {
     watcher.verified = true;
-    if (watcher.start.from === "snapshot") watcher.pin(this.#home.live);
+    if (watcher.start.from === "snapshot") watcher.pin(found);
     else watcher.fallBehind(this.#home.live);
     this.#home.wake(watcher);
   }

@@ -19,13 +19,17 @@ export interface WatchOptions {
   readonly ringBytes: number;
   /** A message is closed before it grows beyond this; only a single event or row may be larger. Default 256 KiB. */
   readonly messageBytes: number;
+  /** The same for history that is sent as it is stored, and what one read of it takes. Default 512 KiB. */
+  readonly stretchBytes: number;
+  /** Events that such a read takes. Default 4,000. */
+  readonly stretchEvents: number;
   /** The most that one message takes, as clients are told: gRPC's usual limit for a received message. Default 4 MiB. */
   readonly messageMaxBytes: number;
   /** Events that one read from the journal takes. Default 1,000; in bytes it takes `messageBytes`. */
   readonly pageEvents: number;
   /** Rows that one page of a snapshot takes. Default 250. */
   readonly snapshotRows: number;
-  /** Reads at a time for watches that are behind, and for snapshots. Default 8. */
+  /** Reads at a time for watches that are behind, and for snapshots; and pages that are read ahead for them. Default 8. */
   readonly catchUpReads: number;
   /** Reads at a time that fill holes, which all live watches of a tenant wait for. Default 8. */
   readonly fillReads: number;
@@ -36,6 +40,8 @@ export interface WatchOptions {
   readonly headCheckTenants: number;
   /** A read that has not answered by then has failed. Default 10 s. */
   readonly readTimeoutMs: number;
+  /** A page that was read ahead is dropped when its watch has not come to it by then. Default 1 s. */
+  readonly readAheadMs: number;
   /** The pause before a failed read is tried again. Default 500. */
   readonly retryMs: number;
   /** Watches end when their tenant's head could not be compared for longer. Default 30 s. */
@@ -51,6 +57,14 @@ export interface WatchOptions {
   readonly slowReaderMs: number;
   /** A watch whose stream wants no more ends when it has more bytes unsent. Default 8 MiB; above `messageMaxBytes`. */
   readonly slowReaderBytes: number;
+  /** The streams of one tenant that want no more may have so many bytes unsent; the watch above it ends. Default 512 MiB. */
+  readonly tenantBufferedBytes: number;
+  /** The same of one credential. */
+  readonly keyBufferedBytes: number;
+  /** The same of one address. */
+  readonly addressBufferedBytes: number;
+  /** The same of all tenants. Default 1 GiB. */
+  readonly instanceBufferedBytes: number;
   /** How long clients are told to wait after an end that the server chose, at most: spread evenly from 0. Default 1 s. */
   readonly retrySpreadMs: number;
 
@@ -58,7 +72,7 @@ export interface WatchOptions {
   readonly lingerMs: number;
   /** Timers of watches are exact to this. Default 250. */
   readonly tickMs: number;
-  /** Writes and event checks that one tenant gets in a turn. Default 256. */
+  /** Writes and event checks that a tenant with a weight of 1 gets in a turn. Default 256. */
   readonly turnWork: number;
   /** How long watches of all tenants may work before the event loop has its turn. Default 4. */
   readonly turnMs: number;
@@ -70,6 +84,8 @@ export const watchDefaults: WatchOptions = {
   ringEvents: 1_024,
   ringBytes: 4 * MIB,
   messageBytes: 256 * KIB,
+  stretchBytes: 512 * KIB,
+  stretchEvents: 4_000,
   messageMaxBytes: 4 * MIB,
   pageEvents: 1_000,
   snapshotRows: 250,
@@ -78,6 +94,7 @@ export const watchDefaults: WatchOptions = {
   headCheckMs: 3 * SECOND,
   headCheckTenants: 2_000,
   readTimeoutMs: 10 * SECOND,
+  readAheadMs: 1 * SECOND,
   retryMs: 500,
   unverifiedMs: 30 * SECOND,
   stallMs: 2 * SECOND,
@@ -85,6 +102,10 @@ export const watchDefaults: WatchOptions = {
   maxAgeMs: 60 * MINUTE,
   slowReaderMs: 60 * SECOND,
   slowReaderBytes: 8 * MIB,
+  tenantBufferedBytes: 512 * MIB,
+  keyBufferedBytes: 256 * MIB,
+  addressBufferedBytes: 1024 * MIB,
+  instanceBufferedBytes: 1024 * MIB,
   retrySpreadMs: 1 * SECOND,
   lingerMs: 30 * SECOND,
   tickMs: 250,

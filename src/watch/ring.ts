@@ -74,6 +74,14 @@ export class Ring {
     return slots;
   }
 
+  /** The events that it holds, oldest first. */
+  *slots(): Generator<Slot, void> {
+    for (let i = this.#start; i < this.#slots.length; i += 1) {
+      const slot = this.#slots[i];
+      if (slot) yield slot;
+    }
+  }
+
   #at(revision: bigint): Slot | undefined {
     if (revision <= this.#base.revision || revision > this.head.revision) return undefined;
     return this.#slots[this.#indexOf(revision)];

@@ -15,21 +15,29 @@ export interface FacetPair {
  */
 export class Slot {
   readonly tenant: string;
-  readonly event: StoredEvent;
+  /** Stored bytes when it came: what it counts for. */
+  readonly bytes: number;
   /** Apart from the event, so that whoever remembers the place does not keep the event. */
   readonly place: Place;
+  #event: StoredEvent;
   #facets: FacetPair | undefined;
   #pieces: Map<string, Uint8Array> | undefined;
 
   constructor(tenant: string, event: StoredEvent) {
     this.tenant = tenant;
-    this.event = event;
+    this.#event = event;
+    this.bytes = event.payload.length;
     this.place = { revision: event.revision, eventId: event.eventId };
   }
 
-  /** Stored bytes. */
-  get bytes(): number {
-    return this.event.payload.length;
+  get event(): StoredEvent {
+    return this.#event;
+  }
+
+  /** Replaces the bytes: the journal's have been rewritten in the same way. What was made of the old ones is forgotten. */
+  rewrite(payload: Uint8Array): void {
+    this.#event = { ...this.#event, payload };
+    this.#pieces = undefined;
   }
 
   /** The event itself; not kept, because it is several times as large as its bytes. Throws if they cannot be read. */

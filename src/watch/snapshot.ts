@@ -1,24 +1,34 @@
 import { fromBinary, toBinary, toJsonString } from "@bufbuild/protobuf";
 import { type Booking, BookingSchema } from "../../gen/leadline/v1/booking_pb.ts";
 import { OrderSchema } from "../../gen/leadline/v1/order_pb.ts";
+import type { ResetReason } from "../../gen/leadline/v1/watch_pb.ts";
 import { facetsOfBooking, facetsOfOrder } from "../domain/facets.ts";
-import type { Place } from "../domain/stored-event.ts";
+import type { Place, StoredEvent } from "../domain/stored-event.ts";
 import { SubjectKind } from "../domain/subject.ts";
 import type { RowQuery, SubjectRow } from "../journal/journal.ts";
-import { bookingView } from "../wire/event-view.ts";
+import { bookingView, summaryAfter } from "../wire/event-view.ts";
 import type { WatchReader } from "./bounded-reader.ts";
 import type { CatchUpHome } from "./catch-up.ts";
 import type { Cohort } from "./cohort.ts";
 import { rowElement, utf8, WallBreach } from "./encoder.ts";
+import { whyLost } from "./page.ts";
 import type { Permits } from "./permits.ts";
 import type { Codec } from "./spec.ts";
 import type { Watcher } from "./watcher.ts";
 
 /**
  * Sends a watch every row that matches, as of a pinned head: newest first, in pages, without a transaction held open. A row
- * that has changed since is left out, because its event follows with the whole state; so rows and the events after the
- * pinned head give the state without a gap or a repeat. (Its event may also say that a subject left that was never sent:
- * that takes nothing from anyone.)
+ * that has changed since is sent as the event before left it, so that rows and the events after the pinned head give the
+ * state without a gap or a repeat, wherever between them the watch breaks and whatever becomes of those events: a client that
+ * resumes after the snapshot could not be told of a row that was left out for a change that a failover has lost.
+ *
+ * Where that event is cut from the journal the row is left out, and its change follows with the whole state. (It may also say
+ * that a subject left that was never sent: that takes nothing from anyone.)
+ *
+ * After the last page the pinned head must still be there: rows of another history are not what was promised. And the
+ * changes that rows were left out for must have come here: until then a failover could lose them unseen, and the rows would
+ * be missing. Once they have, it resets the watch. (A client that breaks off between `synced` and such a change, and resumes
+ * when a failover has lost the change, does miss the row: where nothing is cut there is no such change.)
  *
  * The next page is read when the stream has taken the last one. Nothing is kept between them but where they stopped.
  */
@@ -38,15 +48,21 @@ export class Snapshots {
     const { place } = watcher;
     if (watcher.state !== "snapshot" || !place || watcher.blocked || watcher.reading) return;
     watcher.reading = true;
-    const { cohort, cursor } = watcher;
     const read = this.#permits.use(
-      () => watcher.state === "snapshot",
-      () => this.#read(cohort, place, cursor),
+      {
+        tenant: watcher.cohort.tenant,
+        items: this.#home.options.snapshotRows,
+        wanted: () => watcher.state === "snapshot",
+      },
+      () => this.#read(watcher, place),
+      ({ rows }) => rows.length,
     );
     read.then(
-      (rows) => {
+      (page) => {
         watcher.reading = false;
-        if (rows && watcher.state === "snapshot") this.#send(watcher, place, rows);
+        if (!page || watcher.state !== "snapshot") return;
+        if (page.lost === undefined) this.#send(watcher, place, page);
+        else this.#home.reset(watcher, page.lost);
       },
       (error: unknown) => {
         watcher.reading = false;
@@ -57,33 +73,59 @@ export class Snapshots {
     );
   }
 
-  async #read(cohort: Cohort, pinned: Place, cursor: bigint | undefined): Promise<SubjectRow[]> {
-    if (cohort.ids?.size === 0) return []; // a link to one order, and a filter for others
+  async #read({ cohort, cursor, leftOut: before }: Watcher, pinned: Place): Promise<Page> {
+    if (cohort.ids?.size === 0) return { ...NO_ROWS, cursor }; // a link to one order, and a filter for others
     this.#home.counts.catchUpReads += 1;
     const query: RowQuery = {
       tenant: cohort.tenant,
       kind: cohort.kind,
       ids: cohort.ids ? [...cohort.ids] : undefined,
       carriers: cohort.visibility.class === "carrier" ? [cohort.visibility.carrier] : undefined,
-      createdBefore: cursor,
-      changedUpTo: pinned.revision,
+      createdBefore: cursor ?? pinned.revision + 1n,
       limit: this.#home.options.snapshotRows,
     };
-    return this.#reader.rows(query);
+    const all = await this.#reader.rows(query);
+    const isLast = all.length < query.limit;
+    const { rows, gone } = await this.#asOf(cohort, all, pinned.revision);
+    const leftOut = gone.reduce(furthest, before);
+    const places = isLast ? [pinned, ...(leftOut ? [leftOut] : [])] : [];
+    let lost: ResetReason | undefined;
+    for (const place of places) lost ??= await whyLost(this.#reader, cohort.tenant, place);
+    return { rows, isLast, leftOut, cursor: all.at(-1)?.createdRevision ?? cursor, lost };
   }
 
-  #send(watcher: Watcher, pinned: Place, rows: readonly SubjectRow[]): void {
+  /** The rows as they were, and of those that have changed since the ones of which that is not known. */
+  async #asOf({ kind, tenant, visibility }: Cohort, all: readonly SubjectRow[], revision: bigint) {
+    const changed = all.filter((row) => row.changedRevision > revision).map(({ id }) => id);
+    if (changed.length === 0) return { rows: all, gone: [] };
+    const events = await this.#reader.before(tenant, kind, changed, revision);
+    const known = new Map(events.map((event) => [event.subjectId, event]));
+    const mayHave = ({ carrier }: SubjectRow) => visibility.class !== "carrier" || visibility.carrier === carrier;
+    const rows = all.flatMap((row) => {
+      if (row.changedRevision <= revision) return [row];
+      const event = known.get(row.id);
+      return event ? [rowAfter(event, row)].filter(mayHave) : [];
+    });
+    return { rows, gone: all.filter((row) => row.changedRevision > revision && !known.has(row.id)) };
+  }
+
+  #send(watcher: Watcher, pinned: Place, { rows, isLast, leftOut, cursor }: Page): void {
+    watcher.leftOut = leftOut;
     const messages = this.#home.readable(watcher, () => this.#messages(watcher.cohort, rows));
     if (!messages) return;
-    for (const { bytes, last } of messages) {
-      watcher.writeRows(bytes);
+    for (const { bytes, last, count } of messages) {
+      watcher.writeRows(bytes, count);
       watcher.cursor = last;
       // What was not written is read again from there.
       if (watcher.blocked || watcher.isOver()) return;
     }
-    const last = rows.at(-1);
-    if (last && rows.length >= this.#home.options.snapshotRows) watcher.cursor = last.createdRevision;
-    else this.#sync(watcher, pinned);
+    watcher.cursor = cursor;
+    if (isLast && leftOut && leftOut.revision > this.#home.live.revision) {
+      this.#home.check();
+      this.#home.clock.after(LOOK_AGAIN_MS, () => this.#home.wake(watcher));
+      return;
+    }
+    if (isLast) this.#sync(watcher, pinned);
     this.#home.wake(watcher);
   }
 
@@ -100,7 +142,9 @@ export class Snapshots {
     let bytes = 0;
     let last = 0n;
     const close = (): void => {
-      if (open.length > 0) messages.push({ bytes: encoder.rows(open, cohort.kind, cohort.codec), last });
+      if (open.length > 0) {
+        messages.push({ bytes: encoder.rows(open, cohort.kind, cohort.codec), last, count: open.length });
+      }
       open = [];
       bytes = 0;
     };
@@ -117,9 +161,44 @@ export class Snapshots {
   }
 }
 
+/** The pause before a snapshot that is ahead of what is known here looks again. */
+const LOOK_AGAIN_MS = 50;
+
+/** The rows of a page as of the pinned head, and where the next one continues. */
+interface Page {
+  readonly rows: readonly SubjectRow[];
+  readonly isLast: boolean;
+  readonly cursor: bigint | undefined;
+  /** The furthest change that a row was left out for, in this page or before. */
+  readonly leftOut: Place | undefined;
+  /** After the last page: why the pinned head, or that change, is no longer the journal's. */
+  readonly lost: ResetReason | undefined;
+}
+
+const NO_ROWS = { rows: [], isLast: true, leftOut: undefined, lost: undefined } as const;
+
+/** A row as an event left it. */
+function rowAfter({ carrier, eventId, payload, revision, version }: StoredEvent, row: SubjectRow): SubjectRow {
+  return {
+    ...row,
+    carrier,
+    version,
+    changedRevision: revision,
+    changedEventId: eventId,
+    summary: summaryAfter(payload),
+  };
+}
+
+function furthest(place: Place | undefined, { changedRevision, changedEventId }: SubjectRow): Place | undefined {
+  if (place && place.revision >= changedRevision) return place;
+  return { revision: changedRevision, eventId: changedEventId };
+}
+
 interface Message {
   readonly bytes: Uint8Array;
   readonly last: bigint;
+  /** Rows. */
+  readonly count: number;
 }
 
 /** A row as the cohort sees it; undefined: it does not match. */

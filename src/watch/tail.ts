@@ -1,8 +1,10 @@
+import { ResetReason } from "../../gen/leadline/v1/watch_pb.ts";
 import type { Extension, Place } from "../domain/stored-event.ts";
 import type { Head } from "../journal/journal.ts";
 import type { WatchReader } from "./bounded-reader.ts";
-import { readFollowing } from "./page.ts";
+import { faultOf, readFollowing } from "./page.ts";
 import type { Permits } from "./permits.ts";
+import { isRedaction, redactBefore } from "./redacted.ts";
 import { Ring } from "./ring.ts";
 import { Slot } from "./slot.ts";
 
@@ -12,8 +14,13 @@ export interface TailEvents {
   grown(): void;
   /** Something does not fit, and whoever said so cannot be trusted: compare the head with the database. */
   doubt(): void;
-  /** The database holds another history than was followed. Nothing is taken up any more until `begin`. */
-  diverged(): void;
+  /**
+   * The database holds another history than was followed, or no longer what comes next. Nothing is taken up any more until
+   * `begin`.
+   */
+  lost(reason: ResetReason): void;
+  /** Events before one that has come are not to be shown as they were: what was made or read of them is stale. */
+  redacted(): void;
   /** A read failed; it is tried again after a pause. */
   failed(error: unknown): void;
   /** Runs after a pause. */
@@ -160,8 +167,20 @@ export class Tail {
       const slot = new Slot(this.tenant, event);
       this.#ring.append(slot, this.#live.revision);
       this.#unservedBytes += slot.bytes;
+      if (isRedaction(event)) {
+        this.#redactBefore(slot);
+      }
     }
     this.#events.grown();
+  }
+
+  #redactBefore(redaction: Slot): void {
+    try {
+      redactBefore(redaction, this.#ring.slots());
+    } catch {
+      this.#events.doubt(); // what cannot be read cannot be what the journal has
+    }
+    this.#events.redacted();
   }
 
   /** Whether one more event pushes out nothing that live watchers have not had. */
@@ -194,21 +213,32 @@ export class Tail {
     const from = this.head;
     const { pageEvents, messageBytes } = this.#bounds;
     const page = await this.#permits.use(
-      () => age === this.#age,
-      () => readFollowing(this.#reader, this.tenant, from.revision, pageEvents, messageBytes),
+      { tenant: this.tenant, items: pageEvents, wanted: () => age === this.#age },
+      () => readFollowing(this.#reader, this.tenant, from, pageEvents, messageBytes),
+      (events) => (typeof events === "number" ? 0 : events.length),
     );
     if (!page || age !== this.#age) return;
-    const [predecessor] = page;
-    const follows = from.revision === 0n || (predecessor && isSame(predecessor, from));
-    if (!follows || page.some((event) => this.#contradicts(event))) {
+    const reason = typeof page === "number" ? page : this.#faultIn(from, page);
+    if (typeof page === "number" || reason !== undefined) {
       this.stop();
-      this.#events.diverged();
+      this.#events.lost(typeof page === "number" ? page : (reason ?? ResetReason.HISTORY_DIVERGED));
       return;
     }
     const events = page.filter((event) => event.revision > this.head.revision);
     // Whoever named a later revision was wrong, or so far ahead of the database that a comparison will tell.
     if (events.length === 0) this.#wanted = this.head.revision;
     else this.#append(events);
+  }
+
+  /** Why what was read from a place on cannot be taken up. */
+  #faultIn(from: Place, page: readonly Place[]): ResetReason | undefined {
+    // While the page was on its way the head may have moved on to where it begins, or beyond.
+    const [first] = page;
+    const hasCome = first !== undefined && this.#ring.placeAt(first.revision)?.eventId === first.eventId;
+    const fault = faultOf(hasCome ? first : from, page);
+    if (fault !== undefined) return fault;
+    const isGone = page.length === 0 && from.revision > 0n;
+    return isGone || page.some((event) => this.#contradicts(event)) ? ResetReason.HISTORY_DIVERGED : undefined;
   }
 
   #emptyRing(): Ring {

@@ -1,9 +1,10 @@
+import type { Place } from "../domain/stored-event.ts";
 import type { Clock } from "./clock.ts";
 import type { Watcher } from "./watcher.ts";
 
 /** A head that was read from the database, when it was asked for, and the watches that waited for it. */
 export interface Comparison {
-  readonly revision: bigint;
+  readonly place: Place;
   readonly wallMs: number;
   readonly elapsedMs: number;
   readonly openers: readonly Watcher[];
@@ -40,7 +41,7 @@ export class Verification {
   }
 
   /** What a comparison is made of, before its head is known. */
-  ask(openers: readonly Watcher[]): Omit<Comparison, "revision"> {
+  ask(openers: readonly Watcher[]): Omit<Comparison, "place"> {
     return { wallMs: this.#clock.wallMs(), elapsedMs: this.#clock.elapsedMs(), openers };
   }
 
@@ -53,14 +54,14 @@ export class Verification {
     this.#open = [];
   }
 
-  /** Live watchers have come to this revision. Answers the watches that waited for a comparison that now counts. */
-  reach(revision: bigint): readonly Watcher[] {
+  /** Live watchers have come to this revision. Answers the comparisons that now count. */
+  reach(revision: bigint): readonly Comparison[] {
     if (this.#open.length === 0) return [];
-    const reached = this.#open.filter((comparison) => comparison.revision <= revision);
-    if (reached.length > 0) this.#open = this.#open.filter((comparison) => comparison.revision > revision);
+    const reached = this.#open.filter((comparison) => comparison.place.revision <= revision);
+    if (reached.length > 0) this.#open = this.#open.filter((comparison) => comparison.place.revision > revision);
     for (const { wallMs, elapsedMs } of reached) {
       if (elapsedMs >= (this.#last?.elapsedMs ?? 0)) this.#last = { wallMs, elapsedMs };
     }
-    return reached.flatMap(({ openers }) => openers);
+    return reached;
   }
 }

@@ -1,13 +1,16 @@
 import { durationFromMs, timestampFromMs } from "@bufbuild/protobuf/wkt";
+import { ErrorReason } from "../../gen/leadline/v1/error_pb.ts";
 import { EndReason, type ResetReason } from "../../gen/leadline/v1/watch_pb.ts";
+import { Refusal } from "../domain/refusal.ts";
 import type { Place } from "../domain/stored-event.ts";
+import type { Buffered } from "./buffered.ts";
 import type { Clock } from "./clock.ts";
 import type { Cohort } from "./cohort.ts";
 import type { Counts } from "./counts.ts";
 import type { Delivery } from "./delivery.ts";
 import { type Encoder, type Notice, notice, WallBreach } from "./encoder.ts";
 import type { WatchOptions } from "./options.ts";
-import type { Sink, Subscription, WatchOutcome, WatchSpec } from "./spec.ts";
+import type { Reached, Sink, Subscription, WatchOutcome, WatchSpec } from "./spec.ts";
 import type { Timed } from "./wheel.ts";
 
 /**
@@ -28,6 +31,7 @@ export interface Home {
   readonly clock: Clock;
   readonly options: WatchOptions;
   readonly counts: Counts;
+  readonly buffered: Buffered;
   /** Where live watchers stand. */
   readonly live: Place;
   /** When the head was last compared with the database, milliseconds since the epoch; undefined: never yet. */
@@ -38,6 +42,8 @@ export interface Home {
   leave(watcher: Watcher, ended: EndReason | undefined): void;
   /** The watcher's sink threw, which ends the watch: sinks that work do not. */
   broke(watcher: Watcher, error: unknown): void;
+  /** Bytes that are not the watcher's were about to be written to it. It is ended, and nothing of them is written. */
+  breached(watcher: Watcher, breach: WallBreach): void;
 }
 
 /** Ends after which the client may resume at once; it gets a bookmark of its own before them. */
@@ -46,6 +52,7 @@ const PLANNED: ReadonlySet<EndReason> = new Set([
   EndReason.MAX_AGE,
   EndReason.CREDENTIAL,
   EndReason.DEADLINE,
+  EndReason.TIER,
 ]);
 
 /** The usual start, the same for all. */
@@ -60,7 +67,10 @@ const SLOW_CHECKS = 6;
  */
 export class Watcher implements Subscription, Timed {
   readonly cohort: Cohort;
+  /** Whose it is, as its caller's credential says. */
+  readonly tenant: string;
   readonly credential: string;
+  readonly network: string;
   /** Where it starts; not needed once it has. */
   readonly start: WatchSpec["start"];
   state: WatcherState = "opening";
@@ -82,10 +92,14 @@ export class Watcher implements Subscription, Timed {
   sweeping = false;
   /** Where its snapshot continues: rows created before this revision. */
   cursor: bigint | undefined;
+  /** The furthest change that its snapshot left a row out for: seldom one. See `Snapshots`. */
+  leftOut: Place | undefined;
   slot: number | undefined;
 
   readonly #home: Home;
   readonly #sink: Sink;
+  readonly #rowsMax: number | undefined;
+  #rowsSent = 0;
   // Times in whole milliseconds: the runtime keeps them in place, and gives a fraction an object of its own.
   readonly #endsAtMs: number;
   readonly #expiresAtMs: number | undefined;
@@ -101,7 +115,10 @@ export class Watcher implements Subscription, Timed {
     this.#home = home;
     this.#sink = sink;
     this.cohort = cohort;
+    this.tenant = spec.tenant;
     this.credential = spec.credential;
+    this.network = spec.network ?? "";
+    this.#rowsMax = spec.snapshotRowsMax;
     this.start = spec.start.from === "now" ? NOW : spec.start;
     this.place = place;
     this.#expiresAtMs = spec.expiresAtMs;
@@ -126,6 +143,7 @@ export class Watcher implements Subscription, Timed {
   drained(): void {
     if (!this.blocked || this.state === "over") return;
     this.blocked = false;
+    this.#buffers(0);
     this.#home.wake(this);
   }
 
@@ -139,10 +157,14 @@ export class Watcher implements Subscription, Timed {
    */
   deliver(delivery: Delivery, nowMs = this.#home.clock.elapsedMs()): void {
     this.owed = undefined;
-    if (delivery.cohort !== this.cohort) throw new WallBreach(`a delivery for ${delivery.cohort.key} went elsewhere`);
-    const { runs, upTo } = delivery;
+    const { cohort, runs, upTo } = delivery;
+    // The last wall: from here on there are only bytes.
+    if (cohort !== this.cohort || cohort.tenant !== this.tenant) {
+      this.#home.breached(this, new WallBreach(`a delivery to "${cohort.tenant}" was about to go to "${this.tenant}"`));
+      return;
+    }
     for (const run of runs) {
-      this.#write(run.message, nowMs);
+      this.#write(run.message, nowMs, run.isLast);
       this.#home.counts.events += run.events;
       if (this.isOver()) return;
       if (!this.blocked) continue;
@@ -177,9 +199,11 @@ export class Watcher implements Subscription, Timed {
     this.cohort.live.add(this);
   }
 
-  /** Writes a message of a snapshot. */
-  writeRows(message: Uint8Array): void {
-    this.#write(message);
+  /** Writes a message of a snapshot; one that is above its bound ends the watch. */
+  writeRows(message: Uint8Array, rows: number): void {
+    this.#rowsSent += rows;
+    if (this.#rowsMax !== undefined && this.#rowsSent > this.#rowsMax) this.refuse(snapshotTooLarge(this.#rowsMax));
+    else this.#write(message);
   }
 
   notify(fields: Notice): void {
@@ -193,8 +217,13 @@ export class Watcher implements Subscription, Timed {
     this.#finish({ how: "reset" });
   }
 
+  /** Ends it without another message. */
+  refuse(refusal: Refusal): void {
+    this.#finish({ how: "refused", refusal });
+  }
+
   /** Ends it with its position. What a fan-out holds for it is written first. */
-  end(reason: EndReason, retryAfterMs = this.#spread()): void {
+  end(reason: EndReason, retryAfterMs = this.#spread(), limit?: Reached, why?: Refusal): void {
     this.#settle();
     if (this.state === "over") return;
     if (PLANNED.has(reason)) this.#bookmark();
@@ -204,10 +233,10 @@ export class Watcher implements Subscription, Timed {
         reason,
         position: position ? this.#text(position) : "",
         retryAfter: durationFromMs(retryAfterMs),
-        ...this.#verifiedAt(),
+        ...(this.#promises && this.#verifiedAt()),
       },
     });
-    this.#finish({ how: "ended", reason, retryAfterMs });
+    this.#finish({ how: "ended", reason, retryAfterMs, ...(limit && { limit }), ...(why && { why }) });
   }
 
   /** Called by the wheel. */
@@ -239,38 +268,53 @@ export class Watcher implements Subscription, Timed {
     if (this.blocked && this.state === "live") this.fallBehind(this.#home.live);
   }
 
+  /** While it opens, the place it wants to continue from was not seen to exist: nothing is promised of it. */
+  get #promises(): boolean {
+    return this.state !== "opening" && this.verified;
+  }
+
   #bookmark(): void {
     const position = this.position;
-    // While it opens, the place it wants to continue from was not seen to exist: nothing is promised of it.
-    if (!position || this.state === "opening" || !this.verified) return;
+    if (!position || !this.#promises) return;
     this.notify({ bookmark: { position: this.#text(position), ...this.#verifiedAt() } });
   }
 
   #checkProgress(nowMs: number): void {
     const unsent = this.#sink.unsentBytes();
     if (unsent < this.#unsent) this.#progressAtMs = nowMs;
-    this.#unsent = unsent;
+    this.#buffers(unsent);
     const { slowReaderMs, slowReaderBytes } = this.#home.options;
-    if (unsent > slowReaderBytes || nowMs - this.#progressAtMs >= slowReaderMs) this.end(EndReason.SLOW_READER);
+    if (unsent > slowReaderBytes) {
+      const reached = { limit: "watch_buffered_bytes", allowed: slowReaderBytes, used: unsent } as const;
+      this.end(EndReason.SLOW_READER, this.#spread(), reached);
+    } else if (nowMs - this.#progressAtMs >= slowReaderMs) this.end(EndReason.SLOW_READER);
+  }
+
+  /** Notes how many bytes its reader has not taken. They are known while it is blocked, and can only become fewer then. */
+  #buffers(unsent: number): Reached | undefined {
+    const change = unsent - this.#unsent;
+    this.#unsent = unsent;
+    return change === 0 ? undefined : this.#home.buffered.add(this, change);
   }
 
   #settle(): void {
     if (this.owed && this.state === "live") this.deliver(this.owed);
   }
 
-  #write(message: Uint8Array, nowMs = this.#home.clock.elapsedMs()): void {
+  #write(message: Uint8Array, nowMs = this.#home.clock.elapsedMs(), isLast = false): void {
     if (this.state === "over") return;
     this.#writtenAtMs = Math.floor(nowMs);
     this.#home.counts.messages += 1;
-    if (this.#take(message) || this.blocked) return;
+    if (this.#take(message, isLast) || this.blocked) return;
     this.blocked = true;
     this.#progressAtMs = this.#writtenAtMs;
-    this.#unsent = this.#sink.unsentBytes();
+    const reached = this.#buffers(this.#sink.unsentBytes());
+    if (reached) this.end(EndReason.SLOW_READER, this.#spread(), reached);
   }
 
-  #take(message: Uint8Array): boolean {
+  #take(message: Uint8Array, isLast: boolean): boolean {
     try {
-      return this.#sink.write(message);
+      return this.#sink.write(message, isLast);
     } catch (error) {
       this.#home.broke(this, error);
       this.#leave();
@@ -289,6 +333,7 @@ export class Watcher implements Subscription, Timed {
     this.cohort.live.delete(this);
     this.state = "over";
     this.owed = undefined;
+    this.#buffers(0);
     this.#home.leave(this, ended);
   }
 
@@ -304,4 +349,10 @@ export class Watcher implements Subscription, Timed {
   #spread(): number {
     return Math.floor(this.#home.clock.random() * this.#home.options.retrySpreadMs);
   }
+}
+
+function snapshotTooLarge(most: number): Refusal {
+  return new Refusal(ErrorReason.LIMIT_EXCEEDED, `the snapshot has more than ${most} rows: filter the watch`, {
+    metadata: { limit: "snapshot_rows", allowed: String(most), used: `more than ${most}` },
+  });
 }
