@@ -24,6 +24,7 @@ import type { Positions } from "../wire/position.ts";
 import { type Moment, subjectAsOf } from "./as-of.ts";
 import type { Call, Implementation } from "./call.ts";
 import { tenantOf, visibilityOf } from "./command.ts";
+import { cutMessage, readKept } from "./kept-history.ts";
 import { numericCursor, PAGE_BYTES_MAX, pageOf, pageScope, pageSize } from "./paging.ts";
 import { eventsReply, listReply, subjectReply } from "./stored-reply.ts";
 
@@ -95,14 +96,17 @@ async function listBookingEvents(parts: BookingReadsParts, request: ListBookingE
   const row = await visibleRow(journal, tenant, bookingId, visibility);
   const scope = pageScope(tenant, "ListBookingEvents", bookingId);
   const from = pageToken === "" ? 1n : numericCursor(pageTokens.decode(scope, pageToken));
-  const stored = await journal.history(tenant, bookingRef(bookingId), from, pageSize(request.pageSize), PAGE_BYTES_MAX);
+  const limit = pageSize(request.pageSize);
+  const query = { tenant, ref: bookingRef(bookingId), from, limit, maxBytes: PAGE_BYTES_MAX };
+  const { events: stored, cut } = await readKept(journal, query);
+  const historyCut = cut && cutMessage(cut);
   const last = stored.at(-1);
   const more = last !== undefined && last.version < row.version;
   const nextPageToken = more ? pageTokens.encode(scope, String(last.version + 1n)) : "";
   const payloads = stored.map((event) => event.payload);
-  if (visibility.class === "staff") return eventsReply(payloads, nextPageToken);
+  if (visibility.class === "staff") return eventsReply(payloads, nextPageToken, historyCut);
   const events = payloads.flatMap(decodeEvents).map((event) => viewFor(event, tenant, visibility, positions));
-  return create(ListBookingEventsResponseSchema, { events, nextPageToken });
+  return create(ListBookingEventsResponseSchema, { events, nextPageToken, ...(historyCut && { historyCut }) });
 }
 
 function watchSpec({ filter, position, includeSnapshot, mode }: WatchBookingsRequest, call: Call): WatchSpec {

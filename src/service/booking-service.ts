@@ -20,7 +20,7 @@ import { bookingAlone, submitOnBooking } from "./booking-commands.ts";
 import { bookingReads } from "./booking-reads.ts";
 import { bookingVerbs } from "./booking-verbs.ts";
 import type { Call, Implementation } from "./call.ts";
-import { visibilityOf } from "./command.ts";
+import { roleOf, visibilityOf } from "./command.ts";
 import { identified, sourceOf } from "./report-identity.ts";
 
 /** What the BookingService is made of. */
@@ -115,9 +115,10 @@ async function reportMilestone(journal: Journal, request: ReportMilestoneRequest
   if (request.report === undefined) throw fieldInvalid("report", "must be set");
   const report = identified(request.report, call.principal);
   const hidesOrders = visibilityOf(call.principal).class !== "staff";
+  const role = roleOf(call.principal);
   return await submitOnBooking(journal, call, rpc.reportMilestone, request, {
     bookingId: request.bookingId,
-    decide: (load, now, on) => decideMilestone(load, now, { ...on, report, strict: true, flags: [] }),
+    decide: (load, now, on) => decideMilestone(load, now, { ...on, report, strict: true, flags: [], role }),
     answer: (booking, { outcome, flags, orderIds }) => ({
       outcome,
       flags: [...flags],

@@ -15,6 +15,8 @@ export interface Call {
   readonly signal: AbortSignal;
   /** Milliseconds since the epoch; undefined: none. */
   readonly deadlineMs: number | undefined;
+  /** The caller's address, without its port; absent: the call did not come through a door. */
+  readonly address?: string;
   /** Names the call in the log and in errors. Not the idempotency key, which is the request's own `request_id`. */
   readonly callId: string;
 }

@@ -27,7 +27,7 @@ export function commandFor<I extends DescMessage, O extends DescMessage>(
     tenant: tenantOf(call),
     actor: call.principal.id,
     subjects: part.subjects,
-    request: requestIdentity(call.principal, `${method.parent.typeName}/${method.name}`, request, encoded),
+    request: requestIdentity(call.principal, method, request, encoded),
     bytes: encoded.length,
     decide: part.decide,
     answer: method.output,
@@ -41,26 +41,39 @@ export function tenantOf(call: Call): string {
   throw new Refusal(ErrorReason.ROLE_FORBIDS, "the service owner sees no tenant's data; call with a key of the tenant");
 }
 
+/** The role that a principal acts in; undefined: it has none, as links and the service owner. */
+export function roleOf(principal: Principal): Role | undefined {
+  return "role" in principal ? principal.role : undefined;
+}
+
 /** What a principal may see. */
 export function visibilityOf(principal: Principal): Visibility {
   if (principal.kind === "link") return { class: "link", orderId: principal.orderId };
-  if (principal.kind === "key" && principal.role === Role.CARRIER) {
+  if (principal.kind !== "service-owner" && principal.role === Role.CARRIER) {
     return { class: "carrier", carrier: principal.carrier };
   }
   return { class: "staff" };
 }
 
-/** Scope: tenant (the table's key), principal and method. The hash covers the whole request, its id included. */
-function requestIdentity(
+/**
+ * A request's identity; undefined: it has no `request_id`. Scope: tenant (the table's key), principal and method. The hash covers
+ * the whole request, its id included.
+ */
+export function requestIdentity<I extends DescMessage>(
   principal: Principal,
-  method: string,
-  request: object,
-  encoded: Uint8Array,
+  method: DescMethodUnary<I>,
+  request: MessageShape<I>,
+  encoded?: Uint8Array,
 ): RequestIdentity | undefined {
   const id = "requestId" in request ? request.requestId : "";
   if (typeof id !== "string" || id === "") return undefined;
-  const key = digest(JSON.stringify([principal.id, method, id]));
-  return { key, hash: digest(encoded) };
+  const key = digest(JSON.stringify([principal.id, `${method.parent.typeName}/${method.name}`, id]));
+  return { key, hash: digest(encoded ?? encode(method.input, request)) };
+}
+
+/** The identity of a part of a request that is carried out by itself. */
+export function partOf({ key, hash }: RequestIdentity, part: string): RequestIdentity {
+  return { key: digest(Buffer.concat([key, Buffer.from(part, "utf8")])), hash };
 }
 
 function digest(data: string | Uint8Array): Uint8Array {

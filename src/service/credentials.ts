@@ -6,20 +6,25 @@
  *  - it is revoked through this instance: `revoked` forgets it, ends its streams and tells the other instances, at once;
  *  - it is revoked through another one, which tells: the key is read again first, since what the bus says is not proof;
  *  - it is revoked and nobody tells: memory ends after `cacheMs`, streams at the next sweep.
- * That keys expire is checked on every call; that streams end with them is the watch's own business.
+ * That credentials expire is checked on every call; that streams end with them is the watch's own business. A token of the
+ * identity provider is verified again as often as a key is read, and ends with its tenant and with the key that signed it,
+ * at the next sweep.
  */
 import { hash as digest } from "node:crypto";
-import { RateLimiterMemory } from "rate-limiter-flexible";
 import { ErrorReason } from "../../gen/leadline/v1/error_pb.ts";
-import { Tier } from "../../gen/leadline/v1/tenant_pb.ts";
+import { TenantState } from "../../gen/leadline/v1/tenant_pb.ts";
+import { equalClaims } from "../domain/deficit-round-robin.ts";
 import type { Principal } from "../domain/principal.ts";
-import { Refusal } from "../domain/refusal.ts";
+import { Code, Refusal } from "../domain/refusal.ts";
+import { Permits } from "../watch/permits.ts";
+import { networkOf } from "./address.ts";
 import { hashOf, keyIdOf, sameHash } from "./api-key.ts";
+import { isJwt, type JwtVerifier, tokenRefused } from "./jwt.ts";
 import type { KeyOfTenant, KeyRecords } from "./key-records.ts";
+import type { StreamHolder } from "./limits.ts";
 import { isLinkToken, type LinkTokens } from "./link-token.ts";
-
-/** How the doors ask: the text after `Bearer `, and the caller's address without its port. Throws or rejects with a Refusal. */
-export type Authenticator = (bearer: string | undefined, peer: string) => Principal | Promise<Principal>;
+import { PerSecond } from "./per-second.ts";
+import { type Tenancy, type TenantTerms, tenantClosed } from "./tenancy.ts";
 
 /** The part of the bus that tells of revoked keys. Announcements may be lost, repeated or made up. */
 export interface RevocationBus {
@@ -32,22 +37,24 @@ export interface RevocationBus {
 
 export interface CredentialsOptions {
   readonly keys: KeyRecords;
+  /** What the credentials' tenants have bought, and whether they are closed. */
+  readonly tenancy: Tenancy;
   readonly links: LinkTokens;
+  /** Tokens of an identity provider; absent: none are taken. */
+  readonly tokens?: Pick<JwtVerifier, "verify" | "withdrawn"> | undefined;
   /** SHA-256 of the service owner's credential. */
   readonly ownerHash: Uint8Array;
   readonly bus: RevocationBus;
-  /** Ends all streams of a key on this instance. */
-  endStreams(keyId: string): void;
-  /** The keys that have streams open on this instance; links are of no interest, they cannot be revoked. */
-  streamKeys(): Iterable<KeyOfTenant>;
+  /** Ends all streams of a key or of a token's subject on this instance. */
+  endStreams(id: string): void;
+  /** Whose streams are open on this instance; links are of no interest, they cannot be revoked. */
+  streamHolders(): Iterable<StreamHolder>;
   /** What could not be done in the background; it is tried again the next time. */
   onError(error: unknown): void;
   /** Default 5,000. 0: every call asks the database. */
   readonly cacheMs?: number;
   /** Default 10,000: how often the keys of open streams are read again. */
   readonly sweepMs?: number;
-  /** Default 60,000: how often last uses are written down. */
-  readonly usedMs?: number;
   /** Default 10,000: credentials kept in memory; the one least lately looked up goes first. */
   readonly cacheMax?: number;
   /** Milliseconds since the epoch. */
@@ -56,16 +63,26 @@ export interface CredentialsOptions {
 
 interface Known {
   readonly principal: Principal;
-  readonly tier: Tier;
   /** From then on the database is asked again; Infinity: never. */
   readonly staleAtMs: number;
 }
 
+/** What a look at the database has found. */
+interface Found {
+  readonly principal: Exclude<Principal, { kind: "service-owner" }>;
+  readonly terms: TenantTerms;
+}
+
+/** How often last uses are written down. */
+const writeUsedMs = 60_000;
+
 /** Longer texts are none of ours; hashing them would be the caller's to command. */
 const maxLength = 1_024;
 
-/** Wrong credentials of one peer in a second. Credentials in memory are not affected. */
+/** Wrong credentials of one address in a second. Credentials in memory are not affected. */
 const failuresPerSecond = 20;
+/** Credentials that are looked up at a time, addresses by turns: what is wrong is known only then. */
+const looksAtATime = 8;
 
 export class Credentials {
   readonly #options: CredentialsOptions;
@@ -75,9 +92,12 @@ export class Credentials {
   /** By the SHA-256 of the text, so that no secret stays in memory. */
   readonly #known = new Map<string, Known>();
   readonly #hashesByKey = new Map<string, Set<string>>();
-  readonly #looking = new Map<string, Promise<Principal>>();
-  /** A well-formed credential that is wrong costs a look at the database: this bounds how many one peer gets. */
-  readonly #failures = new RateLimiterMemory({ points: failuresPerSecond, duration: 1 });
+  readonly #looking = new Map<string, Promise<Found>>();
+  /** A well-formed credential that is wrong costs a look at the database: this bounds how many one address gets. */
+  readonly #failures = new PerSecond();
+  /** Apart, so that an issuer that does not answer holds up no keys. */
+  readonly #keyLooks = new Permits(looksAtATime, 1, equalClaims);
+  readonly #tokenLooks = new Permits(looksAtATime, 1, equalClaims);
   #used = new Map<string, KeyOfTenant & { atMs: number }>();
   /** Counts what was forgotten, so that an answer which was under way meanwhile is not trusted. */
   #forgotten = 0;
@@ -94,7 +114,7 @@ export class Credentials {
   /** Listens to the bus and starts the sweep. */
   start(): void {
     const sweep = setInterval(() => this.#later(() => this.sweep()), this.#options.sweepMs ?? 10_000);
-    const used = setInterval(() => this.#later(() => this.writeUsed()), this.#options.usedMs ?? 60_000);
+    const used = setInterval(() => this.#later(() => this.writeUsed()), writeUsedMs);
     const unlisten = this.#options.bus.onRevocation((keyId) => this.#told(keyId));
     const resynced = this.#options.bus.onResync(() => this.#later(() => this.sweep()));
     this.#stops = [unlisten, resynced, () => clearInterval(sweep), () => clearInterval(used)];
@@ -108,30 +128,29 @@ export class Credentials {
     await this.#background;
   }
 
-  /** @see Authenticator */
-  readonly authenticate: Authenticator = (bearer, peer) => {
+  /**
+   * How the doors ask: the text after `Bearer `, and the caller's address without its port. A promise only where the database
+   * has to be asked. Throws or rejects with a Refusal.
+   */
+  readonly authenticate = (bearer: string | undefined, peer: string): Principal | Promise<Principal> => {
     if (bearer === undefined || bearer === "") {
       throw new Refusal(ErrorReason.CREDENTIAL_MISSING, "there is no credential; send authorization: Bearer lead_...");
     }
-    if (bearer.length > maxLength) throw invalid();
+    const { tokens } = this.#options;
+    const token = tokens !== undefined && isJwt(bearer);
+    if (bearer.length > maxLength && !token) throw invalid();
     const id = digest("sha256", bearer, "base64");
     const known = this.#known.get(id);
-    if (known !== undefined && known.staleAtMs > this.#now()) return this.#admit(known.principal);
+    if (known !== undefined && known.staleAtMs > this.#now()) return this.#enter(known.principal);
+    if (token)
+      return this.#shared(id, () => this.#inTurn(this.#tokenLooks, peer, () => this.#lookToken(tokens, id, bearer)));
     const hash = hashOf(bearer);
-    if (sameHash(hash, this.#options.ownerHash))
-      return this.#admit(this.#learn(id, serviceOwner, Tier.UNSPECIFIED, Infinity));
+    if (sameHash(hash, this.#options.ownerHash)) return this.#learn(id, serviceOwner, Infinity);
     if (isLinkToken(bearer)) return this.#link(id, bearer);
     const keyId = keyIdOf(bearer);
     if (keyId === undefined) throw invalid();
-    return this.#key(id, keyId, hash, peer);
+    return this.#shared(id, () => this.#inTurn(this.#keyLooks, peer, () => this.#look(id, keyId, hash)));
   };
-
-  /** What the tenant of a key that was authenticated here has bought. */
-  tierOf(principal: Principal): Tier {
-    for (const hash of this.#hashesByKey.get(principal.id) ?? [])
-      return this.#known.get(hash)?.tier ?? Tier.UNSPECIFIED;
-    return Tier.UNSPECIFIED;
-  }
 
   /** A key was revoked through this instance, and the database says so already. */
   revoked(keyId: string): void {
@@ -140,9 +159,15 @@ export class Credentials {
     this.#options.bus.announceRevocation(keyId);
   }
 
-  /** Reads the keys of open streams again, and ends the streams of those that no longer hold. Rejects with the database's error. */
+  /**
+   * Authorises open streams again, and ends those whose credential no longer holds. Rejects with the database's error, or
+   * that of the issuer of tokens; what could be asked is ended before.
+   */
   async sweep(): Promise<void> {
-    await this.#endUnlessHolding([...new Map([...this.#options.streamKeys()].map((key) => [key.id, key])).values()]);
+    const holders = [...this.#options.streamHolders()];
+    const keys = holders.filter(({ kind }) => kind === "key");
+    await this.#endUnlessHolding([...new Map(keys.map((key) => [key.id, key])).values()]);
+    await this.#sweepTokens(holders.filter(({ kind }) => kind === "token"));
   }
 
   /** Writes down when keys were last used. Rejects with the database's error; the uses are kept for the next time. */
@@ -161,7 +186,7 @@ export class Credentials {
   /** Tells of an end that another instance announced. Not believed: anyone on the bus may say so. */
   #told(keyId: string): void {
     this.#forget(keyId);
-    const streams = [...this.#options.streamKeys()].filter((key) => key.id === keyId);
+    const streams = [...this.#options.streamHolders()].filter(({ kind, id }) => kind === "key" && id === keyId);
     if (streams.length > 0) this.#later(() => this.#endUnlessHolding(streams.slice(0, 1)));
   }
 
@@ -175,49 +200,111 @@ export class Credentials {
     }
   }
 
-  #link(hash: string, token: string): Principal {
+  /** Tokens end with their tenant, and with the key that signed them. */
+  async #sweepTokens(holders: readonly StreamHolder[]): Promise<void> {
+    const { keys, tokens } = this.#options;
+    if (holders.length === 0 || tokens === undefined) return;
+    const terms = await keys.terms(new Set(holders.map(({ tenant }) => tenant)));
+    const end = (lost: (holder: StreamHolder) => boolean): void => {
+      for (const { id } of holders.filter(lost)) {
+        this.#forget(id);
+        this.#options.endStreams(id);
+      }
+    };
+    end(({ tenant }) => !terms.has(tenant));
+    const withdrawn = await tokens.withdrawn(new Set(holders.map(({ signer }) => signer)));
+    end(({ signer }) => withdrawn.has(signer));
+  }
+
+  #link(hash: string, token: string): Principal | Promise<Principal> {
     const link = this.#options.links.decode(token);
     if (link === undefined) throw invalid();
-    return this.#admit(this.#learn(hash, { kind: "link", ...link }, Tier.UNSPECIFIED, Infinity));
+    return this.#enter(this.#learn(hash, { kind: "link", ...link }, Infinity));
+  }
+
+  /** The door of those whose credential is known: what is known of their tenant may have to be looked up. */
+  #enter(principal: Principal): Principal | Promise<Principal> {
+    if (principal.kind === "service-owner") return principal;
+    const { tenancy } = this.#options;
+    const terms = tenancy.fresh(principal.tenant);
+    if (terms !== undefined) return this.#admit(principal, terms);
+    return tenancy.look(principal.tenant).then((found) => {
+      if (found === undefined) throw invalid();
+      return this.#admit(principal, found);
+    });
   }
 
   /** One look at the database serves all callers that wait for it. */
-  #key(hash: string, keyId: string, bytes: Uint8Array, peer: string): Promise<Principal> {
+  #shared(hash: string, look: () => Promise<Found>): Promise<Principal> {
     const under = this.#looking.get(hash);
-    if (under !== undefined) return under.then((principal) => this.#admit(principal));
-    const looking = this.#look(hash, keyId, bytes, peer).finally(() => this.#looking.delete(hash));
-    this.#looking.set(hash, looking);
-    return looking.then((principal) => this.#admit(principal));
+    const looking = under ?? look().finally(() => this.#looking.delete(hash));
+    if (under === undefined) this.#looking.set(hash, looking);
+    return looking.then(({ principal, terms }) => this.#admit(principal, terms));
   }
 
-  async #look(hash: string, keyId: string, bytes: Uint8Array, peer: string): Promise<Principal> {
-    const failures = await this.#failures.get(peer);
-    if (failures !== null && failures.consumedPoints >= failuresPerSecond && failures.msBeforeNext > 0) {
-      throw new Refusal(ErrorReason.RATE_LIMITED, `too many wrong credentials from ${peer}; wait a second`, {
-        retryAfterMs: failures.msBeforeNext,
-      });
-    }
+  /** Looks when it is the address's turn, unless it has guessed too often this second. */
+  async #inTurn(looks: Permits, peer: string, look: () => Promise<Found>): Promise<Found> {
+    const network = networkOf(peer);
+    const guarded = async (): Promise<Found> => {
+      this.#slowDown(network);
+      try {
+        return await look();
+      } catch (error) {
+        const wrong = error instanceof Refusal && error.code === Code.UNAUTHENTICATED;
+        if (wrong) this.#failures.take(network, Number.POSITIVE_INFINITY, this.#now());
+        throw error;
+      }
+    };
+    const found = await looks.use({ tenant: network, items: 1, wanted: () => true }, guarded, () => 1);
+    if (found === undefined) throw new Error("a look that is wanted was not made");
+    return found;
+  }
+
+  /** Throws a Refusal when the address has guessed too often. */
+  #slowDown(network: string): void {
+    const nowMs = this.#now();
+    const used = this.#failures.count(network, nowMs);
+    if (used < failuresPerSecond) return;
+    throw new Refusal(ErrorReason.RATE_LIMITED, `too many wrong credentials from ${network}; wait a second`, {
+      retryAfterMs: 1_000 - (nowMs % 1_000),
+      metadata: {
+        limit: "address_wrong_credentials_per_second",
+        allowed: String(failuresPerSecond),
+        used: String(used),
+      },
+    });
+  }
+
+  async #lookToken(tokens: Pick<JwtVerifier, "verify">, hash: string, token: string): Promise<Found> {
     for (;;) {
       const before = this.#forgotten;
-      const key = await this.#options.keys.find(keyId);
+      const principal = await tokens.verify(token);
+      const terms = await this.#options.tenancy.look(principal.tenant);
       if (before !== this.#forgotten) continue;
-      if (key === undefined || key.revoked || !sameHash(key.hash, bytes)) {
-        await this.#failures.penalty(peer);
-        throw invalid();
-      }
-      const { id, name, tenant, role, carrier, expiresAtMs } = key;
-      return this.#learn(
-        hash,
-        { kind: "key", id, name, tenant, role, carrier, expiresAtMs },
-        key.tier,
-        this.#now() + this.#cacheMs,
-      );
+      if (terms === undefined) throw tokenRefused("TENANT_UNKNOWN", "there is no tenant that it names");
+      return { principal: this.#learn(hash, principal, this.#now() + this.#cacheMs), terms };
     }
   }
 
-  #learn(hash: string, principal: Principal, tier: Tier, staleAtMs: number): Principal {
+  async #look(hash: string, keyId: string, bytes: Uint8Array): Promise<Found> {
+    const { tenancy } = this.#options;
+    for (;;) {
+      const before = this.#forgotten;
+      const { age } = tenancy;
+      const key = await this.#options.keys.find(keyId);
+      if (before !== this.#forgotten || age !== tenancy.age) continue;
+      if (key === undefined || key.revoked || !sameHash(key.hash, bytes)) throw invalid();
+      const { id, name, tenant, role, carrier, expiresAtMs, support, terms } = key;
+      tenancy.remember(terms, age);
+      const known = { kind: "key", id, name, tenant, role, carrier, expiresAtMs } as const;
+      const principal = { ...known, ...(support && { support }) };
+      return { principal: this.#learn(hash, principal, this.#now() + this.#cacheMs), terms };
+    }
+  }
+
+  #learn<P extends Principal>(hash: string, principal: P, staleAtMs: number): P {
     this.#drop(hash);
-    this.#known.set(hash, { principal, tier, staleAtMs });
+    this.#known.set(hash, { principal, staleAtMs });
     const hashes = this.#hashesByKey.get(principal.id) ?? new Set();
     this.#hashesByKey.set(principal.id, hashes.add(hash));
     for (const oldest of this.#known.keys()) {
@@ -242,8 +329,8 @@ export class Credentials {
   }
 
   /** The last check of every call, and the note that the key was used. */
-  #admit(principal: Principal): Principal {
-    if (principal.kind === "service-owner") return principal;
+  #admit(principal: Found["principal"], terms: TenantTerms): Principal {
+    if (terms.state === TenantState.CLOSED) throw tenantClosed(principal.tenant);
     const nowMs = this.#now();
     if (principal.expiresAtMs !== undefined && principal.expiresAtMs <= nowMs) {
       throw new Refusal(

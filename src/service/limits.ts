@@ -1,139 +1,319 @@
-/** How much one credential may ask of one instance: calls per second, and streams open at a time. */
-import { RateLimiterMemory, RateLimiterRes } from "rate-limiter-flexible";
+/**
+ * How much each credential, tenant, address and the whole instance may ask of this instance: calls and stream openings in a
+ * second, and streams open at a time. `limit-table.ts` has the values.
+ *
+ * Of every bound on streams a part is kept for watches that resume: after a network fault all clients come back at once, and
+ * those that open new watches must not lock out those that continue one.
+ *
+ * Counted here and not with a library, because this is on the way of every call: a count is a look into a map, without a
+ * promise and a timer for each key.
+ */
+import type { DescMethod, Message } from "@bufbuild/protobuf";
 import { ErrorReason } from "../../gen/leadline/v1/error_pb.ts";
-import { Tier } from "../../gen/leadline/v1/tenant_pb.ts";
 import type { Principal } from "../domain/principal.ts";
 import { Refusal } from "../domain/refusal.ts";
-import type { KeyOfTenant } from "./key-records.ts";
+import { networkOf } from "./address.ts";
+import { filterTerms } from "./filter-terms.ts";
+import { type LimitName, linkAllowance, serviceOwnerAllowance } from "./limit-table.ts";
+import { PerSecond } from "./per-second.ts";
+import type { TenantTerms } from "./tenancy.ts";
+import { type Allowance, tierTerms } from "./tiers.ts";
 
-/** Bounds on one instance. */
-export interface Allowance {
-  /** Calls of one credential in a second. */
-  readonly callsPerSecond: number;
-  /** Open streams of one credential. */
-  readonly streams: number;
-  /** Open streams of all credentials of its kind (keys, or links) in its tenant. */
-  readonly tenantStreams: number;
+export interface LimitsOptions {
+  /** What a tenant has bought; see `Tenancy.of`. */
+  termsOf(tenant: string): TenantTerms;
+  /** What replaces the tier's value for keys and tokens; 0 or absent: nothing. */
+  readonly instead?: Partial<Allowance>;
+  readonly address?: Partial<Bounds>;
+  readonly instance?: Partial<Bounds>;
+  /** Open streams of one tenant, whatever its tier. Default: no other bound than the tier's. */
+  readonly tenantStreams?: number;
+  /** The part of each bound on streams that is kept for watches that resume, in percent. Default 20. */
+  readonly resumeReservePercent?: number;
+  /** Milliseconds since the epoch. */
+  now?(): number;
 }
 
-const small: Allowance = { callsPerSecond: 100, streams: 50, tenantStreams: 200 };
-const larger: Allowance = { callsPerSecond: 2_000, streams: 1_000, tenantStreams: 4_000 };
-const largest: Allowance = { callsPerSecond: 50_000, streams: 20_000, tenantStreams: 40_000 };
+/** Bounds of one address, or of the instance. Default: none. */
+export interface Bounds {
+  readonly callsPerSecond: number;
+  readonly streams: number;
+  readonly streamOpensPerSecond: number;
+}
 
-/** What each tier allows a key. A batch counts as one call. */
-export const tierAllowances: Readonly<Record<Tier, Allowance>> = {
-  [Tier.UNSPECIFIED]: small,
-  [Tier.QUICK_DEPLOY]: small,
-  [Tier.ASSISTED]: larger,
-  [Tier.ADAPTIVE]: largest,
-};
+const unbounded: Bounds = { callsPerSecond: Infinity, streams: Infinity, streamOpensPerSecond: Infinity };
 
-/** A link is in the hands of one customer who looks at one order. */
-const linkAllowance: Allowance = { callsPerSecond: 10, streams: 5, tenantStreams: 5_000 };
-const serviceOwnerAllowance: Allowance = small;
+/** Who has streams open. */
+export interface StreamHolder {
+  readonly kind: "key" | "token";
+  readonly tenant: string;
+  readonly id: string;
+  /** The name of the key that signed the token; empty for API keys. */
+  readonly signer: string;
+}
+
+/** A watch that is about to open. */
+export interface Opening {
+  /** The caller's address, without its port. */
+  readonly peer: string;
+  /** Whether it continues from a position. */
+  readonly resumes: boolean;
+}
 
 /** What to wait when all streams are taken: they end when their reader ends them, which nobody can foresee. */
 const streamRetryMs = 5_000;
 
-export interface LimitsOptions {
-  /** The tier of a key's tenant; see `Credentials.tierOf`. */
-  tierOf(principal: Principal): Tier;
-  /** Calls per second of a key, whatever its tier; 0: the tier's. Default 0. */
-  readonly callsPerSecond?: number;
-  /** Open streams of a key, whatever its tier; 0: the tier's. Default 0. */
-  readonly streams?: number;
+/** How many streams are open under an id. */
+interface OpenStreams {
+  readonly id: string;
+  open: number;
+}
+
+/** Who is counted under which name. */
+interface Counted {
+  readonly limit: LimitName;
+  readonly id: string;
+  readonly most: number;
+  readonly who: string;
 }
 
 export class Limits {
   readonly #options: LimitsOptions;
-  /** One limiter for each number of calls; the keys in it are credentials' ids. */
-  readonly #limiters = new Map<number, RateLimiterMemory>();
-  readonly #streams = new Map<string, number>();
-  /** The keys that have streams open, by what `#streams` counts them under. */
-  readonly #keys = new Map<string, KeyOfTenant>();
+  readonly #address: Bounds;
+  readonly #instance: Bounds;
+  readonly #reserve: number;
+  readonly #now: () => number;
+  readonly #calls = { key: new PerSecond(), tenant: new PerSecond(), address: new PerSecond(), all: new PerSecond() };
+  readonly #opens = new PerSecond();
+  readonly #streams = new Map<string, OpenStreams>();
+  /** The keys and tokens that have streams open, by what `#streams` counts them under. */
+  readonly #holders = new Map<string, StreamHolder>();
 
   constructor(options: LimitsOptions) {
     this.#options = options;
+    this.#address = { ...unbounded, ...options.address };
+    this.#instance = { ...unbounded, ...options.instance };
+    this.#reserve = (options.resumeReservePercent ?? 20) / 100;
+    this.#now = options.now ?? Date.now;
   }
 
-  /** Counts a call. Rejects with a Refusal RATE_LIMITED that tells how long to wait when there were too many this second. */
-  async call(principal: Principal): Promise<void> {
-    const { callsPerSecond } = this.#allowance(principal);
-    try {
-      await this.#limiter(callsPerSecond).consume(principal.id);
-    } catch (full) {
-      if (!(full instanceof RateLimiterRes)) throw full;
-      throw new Refusal(
-        ErrorReason.RATE_LIMITED,
-        `more than ${callsPerSecond} calls in a second with "${principal.id}"; spread them, or use a batch`,
-        { retryAfterMs: Math.max(1, full.msBeforeNext), metadata: { calls_per_second: String(callsPerSecond) } },
-      );
+  /** Counts a call. Throws a Refusal RATE_LIMITED that tells how long to wait when there were too many this second. */
+  call(principal: Principal, peer: string): void {
+    const nowMs = this.#now();
+    const { callsPerSecond, tenantCallsPerSecond } = this.#allowance(principal);
+    const { key, tenant, address, all } = this.#calls;
+    const ofKey = key.take(principal.id, callsPerSecond, nowMs);
+    if (ofKey > callsPerSecond) throw tooMany("key_calls_per_second", callsPerSecond, ofKey, principal.id, nowMs);
+    if (principal.kind !== "service-owner") {
+      const pool = poolOf(principal);
+      const ofTenant = tenant.take(pool, tenantCallsPerSecond, nowMs);
+      if (ofTenant > tenantCallsPerSecond)
+        throw tooMany("tenant_calls_per_second", tenantCallsPerSecond, ofTenant, whoIn(principal), nowMs);
     }
+    const network = networkOf(peer);
+    const ofAddress = address.take(network, this.#address.callsPerSecond, nowMs);
+    if (ofAddress > this.#address.callsPerSecond)
+      throw tooMany("address_calls_per_second", this.#address.callsPerSecond, ofAddress, network, nowMs);
+    const ofAll = all.take("", this.#instance.callsPerSecond, nowMs);
+    if (ofAll > this.#instance.callsPerSecond)
+      throw tooMany("instance_calls_per_second", this.#instance.callsPerSecond, ofAll, "this instance", nowMs);
+  }
+
+  /** Throws a Refusal LIMIT_EXCEEDED when the request's filter has more values than the caller may send. */
+  request(principal: Principal, method: DescMethod, request: Message): void {
+    const terms = filterTerms(method, request);
+    if (terms === 0) return;
+    const most = this.#allowance(principal).filterTerms;
+    if (terms <= most) return;
+    throw new Refusal(
+      ErrorReason.LIMIT_EXCEEDED,
+      `filter has ${terms} values, and ${most} are accepted: ask in several calls`,
+      { metadata: { limit: "filter_terms", allowed: String(most), used: String(terms) } },
+    );
+  }
+
+  /** How many rows the snapshot of a watch may have. */
+  snapshotRows(principal: Principal): number {
+    return this.#allowance(principal).snapshotRows;
   }
 
   /**
    * Counts a stream until the function returned is called (again: nothing happens). Throws a Refusal RATE_LIMITED when
-   * the credential or its tenant has as many open as it may.
+   * the credential, its tenant, its address or the instance has as many open as it may, or opens them too fast.
    */
-  watch(principal: Principal): () => void {
-    const { streams, tenantStreams } = this.#allowance(principal);
-    const tenant = principal.kind === "service-owner" ? "" : principal.tenant;
-    const ofCredential = `${tenant} ${principal.id}`;
-    const ofTenant = `${tenant} ${principal.kind}s`;
-    this.#refuseAbove(ofCredential, streams, `"${principal.id}"`);
-    this.#refuseAbove(ofTenant, Math.max(streams, tenantStreams), `the ${principal.kind}s of the tenant`);
-    this.#count(ofCredential, 1);
-    if (principal.kind === "key") this.#keys.set(ofCredential, { tenant, id: principal.id });
-    this.#count(ofTenant, 1);
-    let counted = true;
+  watch(principal: Principal, { peer, resumes }: Opening): () => void {
+    const nowMs = this.#now();
+    const allowance = this.#allowance(principal);
+    const { streams, opens } = this.#countedFor(principal, networkOf(peer), allowance);
+    for (const { limit, id, most, who } of streams) this.#refuseAbove(limit, this.#bound(most, resumes), id, who);
+    for (const { limit, id, most, who } of opens) {
+      const bound = this.#bound(most, resumes);
+      const used = this.#opens.take(id, bound, nowMs);
+      if (used > bound) throw tooMany(limit, bound, used, who, nowMs);
+    }
+    const counted = streams.map(({ id }) => this.#enter(id));
+    const [own] = streams;
+    if (own && (principal.kind === "key" || principal.kind === "token")) {
+      const { kind, tenant, id } = principal;
+      this.#holders.set(own.id, { kind, tenant, id, signer: kind === "token" ? principal.signer : "" });
+    }
+    return this.#leaving(counted);
+  }
+
+  /**
+   * Counts a call that waits among the open streams, until the function returned is called. It is one of many that continue
+   * from a position: it has the reserve of those, and opens nothing. Throws as `watch`.
+   */
+  wait(principal: Principal, peer: string): () => void {
+    const { streams } = this.#countedFor(principal, networkOf(peer), this.#allowance(principal));
+    for (const { limit, id, most, who } of streams) this.#refuseAbove(limit, most, id, who);
+    return this.#leaving(streams.map(({ id }) => this.#enter(id)));
+  }
+
+  /** Lives as long as a watch does: written where the stream is counted, it would keep everything that was asked for that. */
+  #leaving(counted: OpenStreams[]): () => void {
     return () => {
-      if (!counted) return;
-      counted = false;
-      this.#count(ofCredential, -1);
-      this.#count(ofTenant, -1);
+      for (const one of counted) this.#leave(one);
+      counted.length = 0;
     };
   }
 
-  /** The keys that have streams open here. */
-  streamKeys(): Iterable<KeyOfTenant> {
-    return this.#keys.values();
+  /** Who has streams open here. */
+  streamHolders(): Iterable<StreamHolder> {
+    return this.#holders.values();
   }
 
-  #refuseAbove(what: string, most: number, who: string): void {
-    const open = this.#streams.get(what) ?? 0;
+  #countedFor(principal: Principal, network: string, allowance: Allowance): { streams: Counted[]; opens: Counted[] } {
+    const pool = principal.kind === "service-owner" ? "" : poolOf(principal);
+    const signer = principal.kind === "token" ? principal.signer : "";
+    const scopes = [
+      ["key", `${pool} ${principal.id} ${signer}`, `"${principal.id}"`],
+      ["tenant", `in ${pool}`, whoIn(principal)],
+      ["address", `at ${network}`, network],
+      ["instance", "", "this instance"],
+    ] as const;
+    const streamBounds = {
+      key: allowance.streams,
+      tenant: this.#tenantStreams(allowance),
+      address: this.#address.streams,
+      instance: this.#instance.streams,
+    };
+    const openBounds = {
+      key: allowance.streamOpensPerSecond,
+      tenant: allowance.tenantStreamOpensPerSecond,
+      address: this.#address.streamOpensPerSecond,
+      instance: this.#instance.streamOpensPerSecond,
+    };
+    return {
+      streams: scopes.map(([of, id, who]) => ({ limit: `${of}_streams`, id, most: streamBounds[of], who })),
+      opens: scopes.map(([of, id, who]) => ({ limit: `${of}_stream_opens_per_second`, id, most: openBounds[of], who })),
+    };
+  }
+
+  /** What is left of a bound to those that do not resume. */
+  #bound(most: number, resumes: boolean): number {
+    return resumes || most === Infinity ? most : most - Math.floor(most * this.#reserve);
+  }
+
+  #refuseAbove(limit: LimitName, most: number, id: string, who: string): void {
+    const open = this.#streams.get(id)?.open ?? 0;
     if (open < most) return;
-    throw new Refusal(ErrorReason.RATE_LIMITED, `${who} may have ${most} streams open here, and ${open} are`, {
-      retryAfterMs: streamRetryMs,
-      metadata: { streams: String(most) },
-    });
+    throw tooManyOpen(limit, who, most, open);
   }
 
-  #count(what: string, change: 1 | -1): void {
-    const open = (this.#streams.get(what) ?? 0) + change;
-    if (open > 0) this.#streams.set(what, open);
-    else {
-      this.#streams.delete(what);
-      this.#keys.delete(what);
-    }
+  #enter(id: string): OpenStreams {
+    const counted = this.#streams.get(id) ?? { id, open: 0 };
+    this.#streams.set(id, counted);
+    counted.open += 1;
+    return counted;
+  }
+
+  #leave(counted: OpenStreams): void {
+    counted.open -= 1;
+    if (counted.open > 0) return;
+    this.#streams.delete(counted.id);
+    this.#holders.delete(counted.id);
   }
 
   #allowance(principal: Principal): Allowance {
     if (principal.kind === "link") return linkAllowance;
     if (principal.kind === "service-owner") return serviceOwnerAllowance;
-    const tier = tierAllowances[this.#options.tierOf(principal)] ?? small;
-    return {
-      callsPerSecond: this.#options.callsPerSecond || tier.callsPerSecond,
-      streams: this.#options.streams || tier.streams,
-      tenantStreams: tier.tenantStreams,
-    };
+    return this.allowanceOf(this.#options.termsOf(principal.tenant));
   }
 
-  #limiter(callsPerSecond: number): RateLimiterMemory {
-    let limiter = this.#limiters.get(callsPerSecond);
-    if (limiter === undefined) {
-      limiter = new RateLimiterMemory({ points: callsPerSecond, duration: 1 });
-      this.#limiters.set(callsPerSecond, limiter);
+  /** What a tenant's keys and tokens may use of this instance. */
+  allowanceOf(terms: TenantTerms): Allowance {
+    let allowance = this.#allowances.get(terms);
+    if (allowance === undefined) {
+      const settings = { ...tierTerms(terms.tier).allowance, ...set(this.#options.instead) };
+      allowance = agreedWith(settings, terms);
+      this.#allowances.set(terms, allowance);
     }
-    return limiter;
+    return allowance;
   }
+
+  /**
+   * Why another of a tenant's open streams is not to go on, when so many of them do, links left out; undefined: it may. After
+   * its terms have become smaller there can be more than it may open.
+   */
+  surplus(terms: TenantTerms, kept: number): Refusal | undefined {
+    const most = this.#tenantStreams(this.allowanceOf(terms));
+    if (kept < most) return undefined;
+    return tooManyOpen("tenant_streams", "the keys of the tenant", most, this.usedBy(terms.tenant).streams);
+  }
+
+  #tenantStreams({ streams, tenantStreams }: Allowance): number {
+    return Math.min(Math.max(streams, tenantStreams), this.#options.tenantStreams ?? Infinity);
+  }
+
+  /** What a tenant uses of this instance now: calls in the present second, and open streams, links left out. */
+  usedBy(tenant: string): { readonly calls: number; readonly streams: number } {
+    const calls = this.#calls.tenant.count(tenant, this.#now());
+    return { calls, streams: this.#streams.get(`in ${tenant}`)?.open ?? 0 };
+  }
+
+  /** By the terms, which are never changed. */
+  readonly #allowances = new WeakMap<TenantTerms, Allowance>();
+}
+
+function tooMany(limit: LimitName, most: number, used: number, who: string, nowMs: number): Refusal {
+  const what = limit.includes("opens") ? "streams opened" : "calls";
+  return new Refusal(ErrorReason.RATE_LIMITED, `more than ${most} ${what} in a second with ${who}; spread them`, {
+    retryAfterMs: 1_000 - (nowMs % 1_000),
+    metadata: { limit, allowed: String(most), used: String(used) },
+  });
+}
+
+function tooManyOpen(limit: LimitName, who: string, most: number, open: number): Refusal {
+  return new Refusal(ErrorReason.RATE_LIMITED, `${who} may have ${most} streams open here, and ${open} are`, {
+    retryAfterMs: streamRetryMs,
+    metadata: { limit, allowed: String(most), used: String(open) },
+  });
+}
+
+/** What was agreed with a tenant goes before the tier, and before what the instance sets for all of them. */
+function agreedWith(allowance: Allowance, { agreed }: TenantTerms): Allowance {
+  const callsPerSecond = agreed.callsPerSecond || allowance.callsPerSecond;
+  const tenantStreams = agreed.streams || allowance.tenantStreams;
+  return {
+    ...allowance,
+    callsPerSecond,
+    tenantCallsPerSecond: Math.max(allowance.tenantCallsPerSecond, agreed.callsPerSecond),
+    tenantStreams,
+    streams: agreed.streams === 0 ? allowance.streams : Math.min(allowance.streams, agreed.streams),
+  };
+}
+
+/** Keys and tokens of a tenant share its bounds; its links have some of their own. */
+function poolOf({ kind, tenant }: Exclude<Principal, { kind: "service-owner" }>): string {
+  return kind === "link" ? `links of ${tenant}` : tenant;
+}
+
+function whoIn(principal: Principal): string {
+  return principal.kind === "link" ? "the links of the tenant" : "the keys of the tenant";
+}
+
+/** Those that are set: 0 stands for what the tier says. */
+function set(values: Partial<Allowance> = {}): Partial<Allowance> {
+  return Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined && value > 0));
 }

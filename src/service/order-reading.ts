@@ -13,6 +13,7 @@ import type { PageTokens } from "../wire/page-token.ts";
 import { type Moment, subjectAsOf } from "./as-of.ts";
 import type { Implementation } from "./call.ts";
 import { tenantOf, visibilityOf } from "./command.ts";
+import { cutMessage, readKept } from "./kept-history.ts";
 import { numericCursor, PAGE_BYTES_MAX, pageOf, pageScope, pageSize } from "./paging.ts";
 import { eventsReply, listReply, subjectReply } from "./stored-reply.ts";
 
@@ -72,12 +73,14 @@ export function orderReads(journal: JournalReader, pageTokens: PageTokens): Orde
       const from = pageToken === "" ? 1n : numericCursor(pageTokens.decode(scope, pageToken));
       const row = await journal.subject(tenant, orderRef(orderId));
       if (row === undefined) throw orderUnknown(orderId);
-      const events = await journal.history(tenant, orderRef(orderId), from, pageSize(asked), PAGE_BYTES_MAX);
+      const query = { tenant, ref: orderRef(orderId), from, limit: pageSize(asked), maxBytes: PAGE_BYTES_MAX };
+      const { events, cut } = await readKept(journal, query);
       const last = events.at(-1);
       const more = last !== undefined && last.version < row.version;
       return eventsReply(
         events.map((event) => event.payload),
         more ? pageTokens.encode(scope, String(last.version + 1n)) : "",
+        cut && cutMessage(cut),
       );
     },
 

@@ -22,18 +22,25 @@ import { Code, Refusal } from "../domain/refusal.ts";
 import { orderRef } from "../domain/subject.ts";
 import { checkTimestamp } from "../domain/times.ts";
 import type { Journal } from "../journal/journal.ts";
+import type { Rewriter } from "../journal/rewriter.ts";
 import { drawId } from "../wire/draw-id.ts";
 import type { PageTokens } from "../wire/page-token.ts";
 import type { Call, Implementation } from "./call.ts";
-import { commandFor } from "./command.ts";
+import { commandFor, roleOf, tenantOf } from "./command.ts";
+import { startingRef } from "./flows/starting.ts";
 import { orderReads } from "./order-reading.ts";
+import type { Elsewhere } from "./redact-elsewhere.ts";
+import { redaction } from "./redaction.ts";
 import { identified, sourceOf } from "./report-identity.ts";
 import { checkRequest } from "./validation.ts";
 
 /** What the OrderService is made of. */
 export interface OrderServiceParts {
-  readonly journal: Journal;
+  readonly journal: Journal & Pick<Rewriter, "rewrite" | "naming">;
   readonly pageTokens: PageTokens;
+  /** Whether the caller's tier includes status flows of the tenant's own. By default it does. */
+  readonly hasFlows?: (call: Call) => boolean;
+  readonly elsewhere: Elsewhere;
   /** Told of a fault of ours that answers one item of a batch with INTERNAL; by default it is dropped. */
   readonly onFault?: (error: unknown, call: Call) => void;
 }
@@ -46,9 +53,13 @@ export function createOrderService(parts: OrderServiceParts): Implementation<typ
   return {
     ...orderReads(journal, pageTokens),
 
+    ...redaction(parts),
+
     async createOrder(request, call) {
       const orderId = request.orderId || drawId("ord");
-      const decide = decideCreateOrder(orderId, request);
+      const hasFlows = parts.hasFlows?.(call) ?? true;
+      const start = await startingRef(journal, tenantOf(call), request.flowId, hasFlows);
+      const decide = decideCreateOrder(orderId, request, start);
       return journal.submit(commandFor(call, methods.createOrder, request, { subjects: [orderRef(orderId)], decide }));
     },
 
@@ -95,7 +106,12 @@ async function reportStatus(journal: Journal, request: ReportStatusRequest, call
   const { orderId, refuseIfUnfit } = request;
   if (request.report === undefined) throw fieldInvalid("report", "must be set");
   const report = identified(request.report, call.principal);
-  const decide = decideReportStatus(orderId, report, { strict: true, refuseIfUnfit, flags: [] });
+  const decide = decideReportStatus(orderId, report, {
+    strict: true,
+    refuseIfUnfit,
+    flags: [],
+    role: roleOf(call.principal),
+  });
   return journal.submit(commandFor(call, methods.reportStatus, request, { subjects: [orderRef(orderId)], decide }));
 }
 

@@ -6,16 +6,18 @@
  */
 import { type DescMessage, type DescMethod, isMessage, type Message, type MessageShape } from "@bufbuild/protobuf";
 import { BookingService } from "../../gen/leadline/v1/booking_service_pb.ts";
+import { ChangeService } from "../../gen/leadline/v1/change_service_pb.ts";
 import { ErrorReason } from "../../gen/leadline/v1/error_pb.ts";
 import { ImportService } from "../../gen/leadline/v1/import_service_pb.ts";
 import { OrderService } from "../../gen/leadline/v1/order_service_pb.ts";
+import { StatusFlowService } from "../../gen/leadline/v1/status_flow_service_pb.ts";
 import { Role } from "../../gen/leadline/v1/tenant_pb.ts";
 import { TenantService } from "../../gen/leadline/v1/tenant_service_pb.ts";
 import type { Principal } from "../domain/principal.ts";
 import { Refusal } from "../domain/refusal.ts";
 
 /** What a caller is: the role of its key, a link, or the service owner. */
-export const parts = ["owner", "operator", "carrier", "viewer", "link", "service owner"] as const;
+const parts = ["owner", "operator", "carrier", "viewer", "link", "service owner"] as const;
 export type Part = (typeof parts)[number];
 
 const shipper = ["owner", "operator"] as const;
@@ -29,6 +31,7 @@ const order = OrderService.method;
 const booking = BookingService.method;
 const tenant = TenantService.method;
 const imports = ImportService.method;
+const flow = StatusFlowService.method;
 
 type Row = readonly [method: DescMethod, may: readonly Part[]];
 
@@ -45,6 +48,8 @@ const rows: readonly Row[] = [
   [order.cancelOrder, shipper],
   [order.listOrderEvents, [...readers, "link"]],
   [order.watchOrders, [...readers, "link"]],
+  [order.redactOrder, ["owner"]],
+  [order.redactParty, ["owner"]],
 
   [booking.requestBooking, shipper],
   [booking.updateBooking, shipper],
@@ -79,14 +84,38 @@ const rows: readonly Row[] = [
   [imports.importItems, carrierSide],
   [imports.listWorkItems, readers],
   [imports.retryWorkItems, shipper],
+  [imports.listInboundMessages, readers],
+
+  [flow.listCodeMappings, readers],
+  [flow.updateCodeMappings, shipper],
+
+  [flow.createStatusFlow, ["owner"]],
+  [flow.updateStatusFlow, ["owner"]],
+  [flow.getStatusFlow, readers],
+  [flow.listStatusFlows, readers],
+  [flow.validateStatusFlow, readers],
+  [flow.dryRunStatusFlow, readers],
+  [flow.publishStatusFlow, ["owner"]],
+  [flow.migrateOrders, ["owner"]],
+  [flow.simulateStatusFlow, readers],
+  [flow.importStatusFlow, ["owner"]],
+  [flow.exportStatusFlow, readers],
+
+  [ChangeService.method.readChanges, readers],
 
   [tenant.createTenant, ["service owner"]],
   [tenant.listTenants, ["service owner"]],
   [tenant.getTenant, [...readers, "service owner"]],
+  [tenant.suspendTenant, ["service owner"]],
+  [tenant.resumeTenant, ["service owner"]],
+  [tenant.closeTenant, ["service owner"]],
+  [tenant.setTier, ["service owner"]],
   [tenant.createKey, administrators],
   [tenant.listKeys, administrators],
   [tenant.revokeKey, administrators],
   [tenant.createLink, shipper],
+  [tenant.listAuditEvents, ["owner"]],
+  [tenant.watchAudit, ["owner"]],
 ];
 
 /** A field that some of the method's callers may not set. */
@@ -103,6 +132,7 @@ const ownTenantOnly = "the tenant comes from the credential";
 const showsOrders = "a carrier does not see which orders it carries";
 const showsVolume = "revisions show how much the tenant moves";
 
+const supportIsOurs = "support keys are the service owner's";
 const speaksForItself = "a carrier speaks for itself: its reports bear its own code";
 
 const fieldRules: readonly FieldRule[] = [
@@ -113,6 +143,7 @@ const fieldRules: readonly FieldRule[] = [
   field(booking.watchBookings, "filter.order_ids", ["carrier"], showsOrders, (r) => some(r.filter?.orderIds)),
   field(tenant.getTenant, "tenant_id", readers, ownTenantOnly, (r) => r.tenantId !== ""),
   field(tenant.createKey, "tenant_id", ["owner"], ownTenantOnly, (r) => r.tenantId !== ""),
+  field(tenant.createKey, "support", ["owner"], supportIsOurs, (r) => r.support),
   field(tenant.listKeys, "tenant_id", ["owner"], ownTenantOnly, (r) => r.tenantId !== ""),
   field(tenant.revokeKey, "tenant_id", ["owner"], ownTenantOnly, (r) => r.tenantId !== ""),
 ];
@@ -145,7 +176,7 @@ export function authorise(principal: Principal, method: DescMethod, request: Mes
 }
 
 /** What a caller is; undefined for a key whose role this release does not know. */
-export function partOf(principal: Principal): Part | undefined {
+function partOf(principal: Principal): Part | undefined {
   if (principal.kind === "link") return "link";
   if (principal.kind === "service-owner") return "service owner";
   switch (principal.role) {

@@ -13,6 +13,6 @@ export function identified(report: Report, principal: Principal): Report {
 /** Who says it: as the caller says, else the carrier's code, else the name of the key. */
 export function sourceOf(principal: Principal, given: string): string {
   if (given !== "") return given;
-  if (principal.kind !== "key") return principal.id;
+  if (principal.kind !== "key" && principal.kind !== "token") return principal.id;
   return principal.role === Role.CARRIER ? principal.carrier : principal.name;
 }

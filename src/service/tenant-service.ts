@@ -6,11 +6,11 @@ import {
   type Key,
   KeySchema,
   Role,
-  type Tenant,
-  TenantSchema,
-  type TenantUsage,
+  RoleSchema,
+  TenantState,
   TenantUsageSchema,
   Tier,
+  TierSchema,
 } from "../../gen/leadline/v1/tenant_pb.ts";
 import {
   type CreateKeyRequest,
@@ -21,7 +21,7 @@ import {
   ListKeysResponseSchema,
   ListTenantsResponseSchema,
   RevokeKeyResponseSchema,
-  type TenantService,
+  TenantService,
 } from "../../gen/leadline/v1/tenant_service_pb.ts";
 import { fieldInvalid } from "../domain/field-invalid.ts";
 import { orderUnknown } from "../domain/order-commands.ts";
@@ -29,21 +29,44 @@ import { Refusal } from "../domain/refusal.ts";
 import { orderRef } from "../domain/subject.ts";
 import { checkTimestamp } from "../domain/times.ts";
 import type { JournalReader } from "../journal/journal.ts";
-import { ApiKeyEntity, type ApiKeyRow, TenantEntity, type TenantRow } from "../store/entities.ts";
+import {
+  ApiKeyEntity,
+  type ApiKeyRow,
+  CodeMappingEntity,
+  StatusFlowEntity,
+  TenantEntity,
+  type TenantRow,
+} from "../store/entities.ts";
 import { drawCharacters, drawId } from "../wire/draw-id.ts";
 import type { PageTokens } from "../wire/page-token.ts";
 import { drawKey, type KeyKind } from "./api-key.ts";
+import { type Audit, actOf, auditReads } from "./audit.ts";
 import type { Call, Implementation } from "./call.ts";
 import { tenantOf } from "./command.ts";
 import type { LinkTokens } from "./link-token.ts";
 import { pageScope, pageSize } from "./paging.ts";
+import { tenantClosed } from "./tenancy.ts";
+import { isTenantId, tenantUnknown } from "./tenant-ids.ts";
+import { tenantLife } from "./tenant-life.ts";
+import {
+  type Counted,
+  entitlementsOf,
+  flowsShown,
+  historyShown,
+  tenantMessage,
+  type UsageHere,
+} from "./tenant-view.ts";
 import { forServiceOwner, forTenants } from "./unit-of-work.ts";
 
 export interface TenantServiceParts {
   readonly orm: MikroORM;
-  readonly journal: Pick<JournalReader, "subject">;
+  readonly journal: Pick<JournalReader, "subject" | "events" | "heads">;
+  readonly audit: Audit;
   readonly links: LinkTokens;
   readonly pageTokens: PageTokens;
+  readonly here: UsageHere;
+  /** Told of a tenant whose terms were changed, once the database says so; resolves when they hold on this instance. */
+  changed(tenant: string): Promise<void>;
   /** Told of a key that was revoked, once the database says so. */
   revoked(keyId: string): void;
   /** Default: the system's clock. */
@@ -51,11 +74,22 @@ export interface TenantServiceParts {
 }
 
 const dayMs = 24 * 60 * 60 * 1000;
+const SUPPORT_DEFAULT_MS = 60 * 60 * 1000;
+const SUPPORT_MAX_MS = 8 * 60 * 60 * 1000;
+
+const methods = TenantService.method;
 
 const tenantsScope = pageScope("", "ListTenants", "");
 
-/** The ids that tenants can have; anything else is nobody's. */
-const tenantId = /^[a-z0-9][a-z0-9_-]{0,39}$/;
+/** What a tenant is beside what it was made with. */
+const newTenant = {
+  state: TenantState.ACTIVE,
+  stateSince: null,
+  stateReason: "",
+  deleteAt: null,
+  defaultFlowId: "",
+  settings: {},
+};
 
 const kinds: Readonly<Partial<Record<Role, KeyKind>>> = {
   [Role.OWNER]: "owner",
@@ -66,25 +100,40 @@ const kinds: Readonly<Partial<Record<Role, KeyKind>>> = {
 
 /** Tenants, keys and links. Who may call what is decided before, by `authorise`. */
 export function createTenantService(parts: TenantServiceParts): Implementation<typeof TenantService> {
-  const { orm, links, pageTokens } = parts;
+  const { audit, orm, links, pageTokens } = parts;
   const now = parts.now ?? (() => new Date());
 
   return {
-    async createTenant(request) {
+    ...tenantLife({ audit, here: parts.here, changed: (id) => parts.changed(id), now }),
+    ...auditReads(parts),
+
+    async createTenant(request, call) {
       const tenant = {
         id: request.tenantId || drawId("ten"),
         name: request.name,
         tier: request.tier || Tier.QUICK_DEPLOY,
       };
-      const row = await forTenants(orm, [tenant.id], (em) => insertTenant(em, { ...tenant, createdAt: now() }));
+      const row = await audit.administer(call, tenant.id, async (em, note) => {
+        note({
+          act: actOf(methods.createTenant),
+          target: tenant.id,
+          details: { name: tenant.name, tier: TierSchema.value[tenant.tier]?.localName ?? String(tenant.tier) },
+        });
+        return insertTenant(em, { ...tenant, createdAt: now(), ...newTenant });
+      });
       return create(CreateTenantResponseSchema, { tenant: tenantMessage(row) });
     },
 
     async getTenant(request, call) {
       const id = tenantAsked(request, call);
       return forTenants(orm, [id], async (em) => {
-        const tenant = tenantMessage(await findTenant(em, id));
-        if (call.principal.kind !== "service-owner") tenant.usage = await usageOf(em, id, now());
+        const row = await findTenant(em, id);
+        const tenant = tenantMessage(row);
+        // The service owner is told what is included and what of this instance is used, and sees no tenant's data.
+        const counted = call.principal.kind === "service-owner" ? undefined : await countedOf(em, id, now());
+        if (counted) tenant.usage = create(TenantUsageSchema, { events: counted.events, activeKeys: counted.keys });
+        tenant.entitlements = entitlementsOf(row, parts.here, counted, now().getTime());
+        if (counted) Object.assign(tenant, flowsShown(row), { history: historyShown(row, counted, now().getTime()) });
         return create(GetTenantResponseSchema, { tenant });
       });
     },
@@ -106,8 +155,10 @@ export function createTenantService(parts: TenantServiceParts): Implementation<t
       const tenant = tenantAsked(request, call);
       const key = newKey(request, tenant, now());
       const { text, hash } = drawKey(kinds[request.role] ?? "viewer", key.id);
-      const row = await forTenants(orm, [tenant], async (em) => {
-        await findTenant(em, tenant);
+      const row = await audit.administer(call, tenant, async (em, note) => {
+        const { state } = await findTenant(em, tenant);
+        if (state === TenantState.CLOSED) throw tenantClosed(tenant);
+        note({ act: actOf(methods.createKey), target: key.id, details: keyDetails(key) });
         return em.create(ApiKeyEntity, { ...key, secretSha256: hash });
       });
       return create(CreateKeyResponseSchema, { key: keyMessage(row), secret: text });
@@ -140,9 +191,10 @@ export function createTenantService(parts: TenantServiceParts): Implementation<t
 
     async revokeKey(request, call) {
       const tenant = tenantAsked(request, call);
-      const row = await forTenants(orm, [tenant], async (em) => {
+      const row = await audit.administer(call, tenant, async (em, note) => {
         const key = await em.findOne(ApiKeyEntity, { id: request.keyId, tenantId: tenant });
         if (key === null) throw keyUnknown(request.keyId);
+        if (!key.revokedAt) note({ act: actOf(methods.revokeKey), target: key.id, details: { name: key.name } });
         key.revokedAt ??= now();
         return key;
       });
@@ -158,7 +210,12 @@ export function createTenantService(parts: TenantServiceParts): Implementation<t
       const lifetimeMs = request.lifetime === undefined ? dayMs : durationMs(request.lifetime);
       // The token keeps whole seconds.
       const expiresAtMs = Math.floor((now().getTime() + lifetimeMs) / 1000) * 1000;
-      const token = links.encode({ id: drawId("lnk"), tenant, orderId: request.orderId, expiresAtMs });
+      const id = drawId("lnk");
+      const token = links.encode({ id, tenant, orderId: request.orderId, expiresAtMs });
+      const details = { order_id: request.orderId, expires_at: new Date(expiresAtMs).toISOString() };
+      await audit.administer(call, tenant, async (_em, note) =>
+        note({ act: actOf(methods.createLink), target: id, details }),
+      );
       return create(CreateLinkResponseSchema, { token, expiresAt: timestampFromMs(expiresAtMs) });
     },
   };
@@ -168,7 +225,7 @@ export function createTenantService(parts: TenantServiceParts): Implementation<t
 function tenantAsked(request: { readonly tenantId: string }, call: Call): string {
   if (call.principal.kind !== "service-owner") return tenantOf(call);
   if (request.tenantId === "") throw fieldInvalid("tenant_id", "is needed: the service owner has no tenant of its own");
-  if (!tenantId.test(request.tenantId)) throw tenantUnknown(request.tenantId);
+  if (!isTenantId(request.tenantId)) throw tenantUnknown(request.tenantId);
   return request.tenantId;
 }
 
@@ -179,7 +236,10 @@ async function findTenant(em: EntityManager, id: string): Promise<TenantRow> {
 }
 
 /** A tenant comes with its journal, which is empty: its head names the journal itself. */
-async function insertTenant(em: EntityManager, tenant: TenantRow): Promise<TenantRow> {
+async function insertTenant(
+  em: EntityManager,
+  tenant: Pick<TenantRow, "id" | "name" | "tier" | "createdAt">,
+): Promise<TenantRow> {
   try {
     const row = em.create(TenantEntity, tenant);
     await em.flush();
@@ -197,47 +257,81 @@ async function insertTenant(em: EntityManager, tenant: TenantRow): Promise<Tenan
   }
 }
 
-async function usageOf(em: EntityManager, tenant: string, now: Date): Promise<TenantUsage> {
-  const [head] = await em.execute<{ revision: string }[]>(
-    "select revision::text from journal_head where tenant_id = ?",
+interface HeadCounts {
+  readonly revision: string;
+  readonly floor: string;
+  readonly cutSubjects: string;
+  readonly cutEvents: string;
+  readonly cutMs: string | null;
+}
+
+async function countedOf(em: EntityManager, tenant: string, now: Date): Promise<Counted> {
+  const [head] = await em.execute<HeadCounts[]>(
+    `select revision::text, floor::text, cut_subjects::text as "cutSubjects", cut_events::text as "cutEvents",
+       (extract(epoch from cut_at) * 1000)::bigint::text as "cutMs" from journal_head where tenant_id = ?`,
     [tenant],
   );
-  const activeKeys = await em.count(ApiKeyEntity, {
+  const keys = await em.count(ApiKeyEntity, {
     tenantId: tenant,
     revokedAt: null,
     $or: [{ expiresAt: null }, { expiresAt: { $gt: now } }],
   });
-  return create(TenantUsageSchema, { events: BigInt(head?.revision ?? 0), activeKeys });
+  const flows = await em.count(StatusFlowEntity, { tenantId: tenant });
+  const mappings = await em.count(CodeMappingEntity, { tenantId: tenant });
+  const cuts = {
+    subjects: BigInt(head?.cutSubjects ?? 0),
+    events: BigInt(head?.cutEvents ?? 0),
+    lastMs: head?.cutMs ? Number(head.cutMs) : undefined,
+    floor: BigInt(head?.floor ?? 0),
+  };
+  return { events: BigInt(head?.revision ?? 0), keys, flows, mappings, cuts };
 }
 
 function newKey(request: CreateKeyRequest, tenant: string, now: Date): Omit<ApiKeyRow, "secretSha256"> {
-  const { name, role, carrier } = request;
+  const { name, role, carrier, support, reason } = request;
   if (role === Role.CARRIER && carrier === "") throw fieldInvalid("carrier", "is needed with the role CARRIER");
   if (role !== Role.CARRIER && carrier !== "") throw fieldInvalid("carrier", "is for keys with the role CARRIER only");
   checkTimestamp(request.expiresAt, "expires_at");
-  const expiresAt = request.expiresAt && timestampDate(request.expiresAt);
-  if (expiresAt && !(expiresAt > now)) throw fieldInvalid("expires_at", "must lie in the future");
-  const ends = { expiresAt: expiresAt ?? null, revokedAt: null, lastUsedAt: null };
-  return { id: drawId("key"), tenantId: tenant, name, role, carrier, createdAt: now, ...ends };
+  const asked = request.expiresAt && timestampDate(request.expiresAt);
+  if (asked && !(asked > now)) throw fieldInvalid("expires_at", "must lie in the future");
+  const expiresAt = support ? supportEnd(request, asked, now) : (asked ?? null);
+  const ends = { expiresAt, revokedAt: null, lastUsedAt: null };
+  return { id: drawId("key"), tenantId: tenant, name, role, carrier, support, reason, createdAt: now, ...ends };
 }
 
-function tenantMessage(row: TenantRow): Tenant {
-  // A number of a later release's tier passes through: enums are open.
-  return create(TenantSchema, {
-    id: row.id,
-    name: row.name,
-    tier: row.tier as Tier,
-    createdAt: timestampFromDate(row.createdAt),
-  });
+/** When a support key ends. Refuses what a support key cannot be. */
+function supportEnd({ role, reason }: CreateKeyRequest, asked: Date | undefined, now: Date): Date {
+  if (role !== Role.VIEWER) throw fieldInvalid("role", "of a support key is VIEWER: support reads");
+  if (reason === "") throw fieldInvalid("reason", "is needed with a support key: the tenant reads it");
+  const expiresAt = asked ?? new Date(now.getTime() + SUPPORT_DEFAULT_MS);
+  if (expiresAt.getTime() - now.getTime() > SUPPORT_MAX_MS) {
+    throw fieldInvalid("expires_at", "of a support key lies within eight hours");
+  }
+  return expiresAt;
+}
+
+/** What the audit journal says of a new key. */
+function keyDetails(key: Omit<ApiKeyRow, "secretSha256">): Record<string, string> {
+  const { name, role, carrier, expiresAt, support, reason } = key;
+  return {
+    name,
+    role: RoleSchema.value[role as Role]?.localName ?? String(role),
+    ...(carrier !== "" && { carrier }),
+    ...(expiresAt && { expires_at: expiresAt.toISOString() }),
+    ...(support && { support: "true" }),
+    ...(reason !== "" && { reason }),
+  };
 }
 
 function keyMessage(row: ApiKeyRow): Key {
-  const { id, name, carrier } = row;
+  const { id, name, carrier, reason } = row;
   return create(KeySchema, {
     id,
     name,
     role: row.role as Role, // as with the tier
     carrier,
+    reason,
+    support: row.support,
     createdAt: timestampFromDate(row.createdAt),
     ...timeIfAny("expiresAt", row.expiresAt),
     ...timeIfAny("revokedAt", row.revokedAt),
@@ -254,16 +348,12 @@ function keyCursor(cursor: string): { createdAt: Date; id: string } {
   return { createdAt: new Date(Number(ms)), id };
 }
 
-function tenantUnknown(id: string): Refusal {
-  return new Refusal(ErrorReason.TENANT_UNKNOWN, `tenant "${id}" is unknown`, { metadata: { tenant_id: id } });
-}
-
+/** What is no key's id may be a secret, and is not said again. */
 function keyUnknown(id: string): Refusal {
+  const isId = /^key_[0-9a-z]{1,36}$/.test(id);
   return new Refusal(
     ErrorReason.KEY_UNKNOWN,
-    id.startsWith("lead_") ? "that is a secret; send the key's id (key_...)" : `key "${id}" is unknown`,
-    {
-      metadata: { key_id: id.startsWith("lead_") ? "" : id },
-    },
+    isId ? `key "${id}" is unknown` : "that is no key's id; send one like key_0a1b2c, and never the secret",
+    { metadata: { key_id: isId ? id : "" } },
   );
 }

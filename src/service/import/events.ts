@@ -1,7 +1,8 @@
 import { ErrorReason } from "../../../gen/leadline/v1/error_pb.ts";
-import { type ImportResult, ImportResultSchema } from "../../../gen/leadline/v1/import_service_pb.ts";
+import { type ImportResult, ImportResultSchema, MessageFormat } from "../../../gen/leadline/v1/import_service_pb.ts";
 import { ReportOutcome } from "../../../gen/leadline/v1/report_pb.ts";
 import type { BookingCall, Effects } from "../../domain/booking-effects.ts";
+import type { ListedBy, OwnMeanings } from "../../domain/code-meanings.ts";
 import {
   decideObservation,
   decideOrderObservation,
@@ -10,15 +11,17 @@ import {
   type ObservedResult,
 } from "../../domain/dcsa/observed.ts";
 import { type CarrierObservation, type EventIdentity, readTrackingEvent } from "../../domain/dcsa/tracking-event.ts";
+import { readCodedEvent } from "../../domain/flows/coded-event.ts";
 import { Refusal } from "../../domain/refusal.ts";
 import type { Retraction } from "../../domain/reports.ts";
 import { type Load, SubjectKind, type SubjectRef } from "../../domain/subject.ts";
 import type { Journal } from "../../journal/journal.ts";
 import type { Call } from "../call.ts";
 import { tenantOf, visibilityOf } from "../command.ts";
+import { codedSourceId, parseCodedEvent } from "./coded.ts";
 import { fieldsRefused, type ParsedItem } from "./items.ts";
 import type { Match, Matcher } from "./matching.ts";
-import { notesText, taken, unmatched } from "./outcomes.ts";
+import { notesText, passedOver, taken, unmatched } from "./outcomes.ts";
 import { type Sending, sendingOf } from "./senders.ts";
 
 /** An event that was read and is allowed, and what it says. */
@@ -30,26 +33,38 @@ export interface ReadEvent {
   readonly observation: CarrierObservation | undefined;
 }
 
-/** An event whose code is in no table. */
-export interface UnmappedEvent {
+/** An event whose code moves nothing: it is in no table, or it is said to move nothing. */
+export interface IdleEvent {
   readonly item: ParsedItem;
-  readonly sending: Sending;
   readonly identity: EventIdentity;
+  /** For people. */
   readonly code: string;
+  readonly isMapped: boolean;
+  /** The code of a list that tenants may map. */
+  readonly listed: ListedBy | undefined;
 }
 
-/** Reads an event. Throws FIELD_INVALID for a malformed one, and what `sendingOf` throws. */
-export function readEvent(call: Call, item: ParsedItem): ReadEvent | UnmappedEvent {
-  const reading = readTrackingEvent(item.json);
+/** Reads an event, of Track & Trace or a coded one. Throws what is wrong with it as a Refusal, and what `sendingOf` throws. */
+export function readEvent(call: Call, item: ParsedItem, own: OwnMeanings): ReadEvent | IdleEvent {
+  const visibility = visibilityOf(call.principal);
+  const named = visibility.class === "carrier" ? visibility.carrier : item.carrier;
+  const reading =
+    item.format === MessageFormat.CODED_EVENT
+      ? readCodedEvent(parseCodedEvent(item.json), own, named)
+      : readTrackingEvent(item.json, own, named);
   if (reading.what === "malformed") throw fieldsRefused(reading.violations);
   const identity = reading.what === "observation" ? reading.observation : reading.identity;
   const sending = sendingOf(call, item.carrier, identity);
-  if (reading.what === "unmapped") return { item, sending, identity, code: reading.code };
+  if (reading.what === "unmapped") {
+    return { item, identity, code: reading.code, isMapped: false, listed: reading.listed };
+  }
+  if (reading.what === "silent") return { item, identity, code: reading.code, isMapped: true, listed: undefined };
   return { item, sending, identity, observation: reading.what === "observation" ? reading.observation : undefined };
 }
 
 /** The event's id as far as it can be read, for the answer of an item that is refused. */
-export function sourceIdOf(json: unknown): string {
+export function sourceIdOf({ format, json }: ParsedItem): string {
+  if (format === MessageFormat.CODED_EVENT) return codedSourceId(json);
   const reading = readTrackingEvent(json);
   if (reading.what === "malformed") return reading.sourceId;
   return reading.what === "observation" ? reading.observation.sourceId : reading.identity.sourceId;
@@ -115,7 +130,9 @@ export function unmatchedEvent(event: ReadEvent, match: Extract<Match, { found: 
   return unmatched(event.identity.sourceId, reason, match.why);
 }
 
-export function unmappedEvent({ identity, code }: UnmappedEvent): ImportResult {
+/** The result of an event whose code moves nothing. */
+export function idleEvent({ identity, code, isMapped }: IdleEvent): ImportResult {
+  if (isMapped) return passedOver(identity.sourceId, `${code} is known and moves nothing`);
   return unmatched(identity.sourceId, ErrorReason.CODE_UNMAPPED, `${code} is not in the mapping table`);
 }
 

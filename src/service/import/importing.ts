@@ -1,8 +1,10 @@
 import { type ImportResult, MessageFormat } from "../../../gen/leadline/v1/import_service_pb.ts";
+import { type ListedBy, nothingOwn, type OwnMeanings } from "../../domain/code-meanings.ts";
 import type { Journal } from "../../journal/journal.ts";
 import type { Call } from "../call.ts";
 import { tenantOf, visibilityOf } from "../command.ts";
 import {
+  idleEvent,
   importEvent,
   isGone,
   matchEvents,
@@ -10,7 +12,6 @@ import {
   type ReadEvent,
   readEvent,
   sourceIdOf,
-  unmappedEvent,
   unmatchedEvent,
 } from "./events.ts";
 import type { ParsedItem } from "./items.ts";
@@ -18,6 +19,16 @@ import { createMatcher, type Match } from "./matching.ts";
 import { refused } from "./outcomes.ts";
 import { importBookingRequest } from "./requests.ts";
 import { findWhatWasSaid, needsWhatWasSaid } from "./retractions.ts";
+
+/** What became of an item. */
+export interface Imported {
+  readonly result: ImportResult;
+  /** The code that it waits for. */
+  readonly unmapped?: ListedBy | undefined;
+}
+
+/** Reads what codes mean to the tenant itself. */
+export type ReadMeanings = () => Promise<OwnMeanings>;
 
 /**
  * Imports items and says what became of each. Booking requests go first, so that events of the same import find the bookings; then
@@ -28,25 +39,29 @@ export async function importParsed(
   journal: Journal,
   call: Call,
   items: readonly ParsedItem[],
+  readMeanings: ReadMeanings,
   onFault: (error: unknown) => void,
-): Promise<ImportResult[]> {
-  const results = new Map<ParsedItem, ImportResult>();
+): Promise<Imported[]> {
+  const results = new Map<ParsedItem, Imported>();
   const isRequest = ({ format }: ParsedItem) => format === MessageFormat.DCSA_BOOKING_2;
   const requests = items.filter(isRequest);
   const requested = await Promise.allSettled(requests.map((item) => importBookingRequest(journal, call, item)));
-  for (const [i, item] of requests.entries()) results.set(item, settledResult(requested[i], "", onFault));
+  for (const [i, item] of requests.entries()) results.set(item, { result: settledResult(requested[i], "", onFault) });
 
   const events: ReadEvent[] = [];
+  const own = requests.length < items.length ? await readMeanings() : nothingOwn;
   for (const item of items.filter((one) => !isRequest(one))) {
     try {
-      const event = readEvent(call, item);
-      if ("code" in event) results.set(item, unmappedEvent(event));
+      const event = readEvent(call, item, own);
+      if ("code" in event) results.set(item, { result: idleEvent(event), unmapped: event.listed });
       else events.push(event);
     } catch (error) {
-      results.set(item, refused(error, sourceIdOf(item.json), onFault));
+      results.set(item, { result: refused(error, sourceIdOf(item), onFault) });
     }
   }
-  for (const [event, result] of await importEvents(journal, call, events, onFault)) results.set(event.item, result);
+  for (const [event, result] of await importEvents(journal, call, events, onFault)) {
+    results.set(event.item, { result });
+  }
   return items.map((item) => {
     const result = results.get(item);
     if (result === undefined) throw new Error("an item was imported without a result");

@@ -1,10 +1,10 @@
 import { createHash } from "node:crypto";
 import { ErrorReason } from "../../../gen/leadline/v1/error_pb.ts";
-import { MessageFormat } from "../../../gen/leadline/v1/import_service_pb.ts";
+import { MessageFormat, MessageFormatSchema } from "../../../gen/leadline/v1/import_service_pb.ts";
 import { Refusal, type Violation } from "../../domain/refusal.ts";
 
 /** Objects and lists that may stand inside one another in an item. DCSA's deepest has 8. */
-export const ITEM_DEPTH_MAX = 64;
+const ITEM_DEPTH_MAX = 64;
 /** Bytes of an item, as the contract says. */
 export const ITEM_BYTES_MAX = 262_144;
 /** Violations that a message lists. */
@@ -74,13 +74,14 @@ const FIELDS_OF: readonly (readonly [Exclude<MessageFormat, 0>, readonly string[
   [MessageFormat.DCSA_BOOKING_2, ["requestedEquipments", "shipmentLocations", "documentParties"]],
   [MessageFormat.DCSA_TNT_3, ["eventClassification", "eventRouting", "metadata", "isRetracted"]],
   [MessageFormat.DCSA_TNT_2, ["eventType", "eventID"]],
+  [MessageFormat.CODED_EVENT, ["codeList", "code_list"]],
 ];
 
 /** The format that a message shows by its fields. */
 function formatOf(json: object): Exclude<MessageFormat, 0> {
   const found = FIELDS_OF.find(([, fields]) => fields.some((field) => Object.hasOwn(json, field)));
   if (found) return found[0];
-  throw malformed("the item is neither a DCSA booking request nor a Track & Trace event");
+  throw malformed("the item is no DCSA booking request, no Track & Trace event and no coded event");
 }
 
 /** JSON with the fields of every object in the order of their names. Nested no deeper than `ITEM_DEPTH_MAX`. */
@@ -89,6 +90,13 @@ export function canonicalJson(value: unknown): string {
   if (typeof value !== "object" || value === null) return JSON.stringify(value) ?? "null";
   const fields = Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1));
   return `{${fields.map(([name, inner]) => `${JSON.stringify(name)}:${canonicalJson(inner)}`).join(",")}}`;
+}
+
+/** A stored number of a format that this release does not know is told from the item anew. */
+export function formatFrom(stored: number): MessageFormat {
+  const known = MessageFormatSchema.values.find((value) => value.number === stored);
+  // The numbers of the enum's values are its type's members.
+  return known === undefined ? MessageFormat.UNSPECIFIED : (known.number as MessageFormat);
 }
 
 /** The refusal of an item whose fields break their rules. */

@@ -3,6 +3,7 @@ import { BookingSchema } from "../../../gen/leadline/v1/booking_pb.ts";
 import { OrderSchema } from "../../../gen/leadline/v1/order_pb.ts";
 import type { Reference } from "../../../gen/leadline/v1/place_pb.ts";
 import { hasEnded as bookingHasEnded } from "../../domain/booking-transitions.ts";
+import { ORDER_ID } from "../../domain/dcsa/event-references.ts";
 import { hasEnded as orderHasEnded } from "../../domain/order-status.ts";
 import { bookingRef, orderRef, SubjectKind, type SubjectRef } from "../../domain/subject.ts";
 import type { JournalReader, RowQuery } from "../../journal/journal.ts";
@@ -15,10 +16,13 @@ import type { JournalReader, RowQuery } from "../../journal/journal.ts";
  */
 
 /** Bookings or orders that one reference is looked up for at most, the newest first. */
-export const CANDIDATES_MAX = 50;
+const CANDIDATES_MAX = 50;
 
 /** The references under which the carrier itself knows a booking: one of them names one booking at a time. */
 const OWN_TYPES: ReadonlySet<string> = new Set(["BKG", "CBR"]);
+
+/** The references of transport documents: one that has ended is still meant. */
+const DOCUMENT_TYPES: ReadonlySet<string> = new Set(["TRD", "AWB"]);
 
 export type Match =
   | { readonly found: SubjectRef /** Its journey goes on. */; readonly open: boolean }
@@ -57,8 +61,12 @@ export function createMatcher(journal: Pick<JournalReader, "rows">, tenant: stri
       references: [{ type, value }],
       carriers: [carrier],
     });
-  const orders = ({ type, value }: Reference) =>
-    candidates(JSON.stringify(["order", type, value]), { kind: SubjectKind.ORDER, references: [{ type, value }] });
+  const orders = async ({ type, value }: Reference) => {
+    const kind = SubjectKind.ORDER;
+    const named = await candidates(JSON.stringify(["order", type, value]), { kind, references: [{ type, value }] });
+    if (type !== ORDER_ID) return named;
+    return [...(await candidates(JSON.stringify(["order id", value]), { kind, ids: [value] })), ...named];
+  };
   const bookingsById = (carrier: string, ids: readonly string[]) =>
     candidates(JSON.stringify(["ids", carrier, ...ids]), { kind: SubjectKind.BOOKING, ids, carriers: [carrier] });
 
@@ -73,11 +81,12 @@ export function createMatcher(journal: Pick<JournalReader, "rows">, tenant: stri
   }
 
   return async function match(references: readonly Reference[], scope: MatchingScope): Promise<Match> {
-    const levels = levelsOf(references);
+    // Which orders it carries is not for a carrier to know.
+    const levels = levelsOf(references).filter(([first]) => scope.orders || first?.type !== ORDER_ID);
     for (const [at, level] of levels.entries()) {
       const found = unique(await Promise.all(level.map((one) => bookings(scope.carrier, one))));
       const own = OWN_TYPES.has(level[0]?.type ?? "");
-      const document = level[0]?.type === "TRD";
+      const document = DOCUMENT_TYPES.has(level[0]?.type ?? "");
       const open = found.filter((one) => !one.ended);
       // A late event of a booking that has ended still belongs to it; equipment and shippers' words travel again.
       const chosen = open.length > 0 ? open : own || document ? found.slice(0, 1) : [];
@@ -89,7 +98,10 @@ export function createMatcher(journal: Pick<JournalReader, "rows">, tenant: stri
       return several(`${textOf(level)} names several bookings of ${scope.carrier}`, narrowed);
     }
     for (const level of levels) {
-      const found = unique(await Promise.all(level.map(orders))).filter((one) => !one.ended);
+      // An order's own id is never another's: what is said of it late, or again, belongs to it though it has ended.
+      const named = new Set(level.flatMap(({ type, value }) => (type === ORDER_ID ? value : [])));
+      const all = unique(await Promise.all(level.map(orders)));
+      const found = all.filter(({ ended, ref }) => !ended || named.has(ref.id));
       const [only, ...others] = found;
       if (only && others.length > 0) {
         if (scope.orders) return several(`${textOf(level)} names several orders`, found);

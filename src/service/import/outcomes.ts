@@ -51,6 +51,11 @@ function importOutcome(outcome: ReportOutcome, flags: readonly Flag[]): ImportOu
   }
 }
 
+/** An item that says nothing that moves. */
+export function passedOver(sourceId: string, message: string): ImportResult {
+  return create(ImportResultSchema, { outcome: ImportOutcome.PASSED_OVER, sourceId, message: cut(message) });
+}
+
 /** An item that goes to the work list, or stays on it. */
 export function unmatched(sourceId: string, reason: Reason, message: string): ImportResult {
   return create(ImportResultSchema, {

@@ -1,7 +1,7 @@
 import { findReport } from "../../domain/reports.ts";
 import { bookingRef, orderRef, SubjectKind, type SubjectRef } from "../../domain/subject.ts";
 import type { JournalReader } from "../../journal/journal.ts";
-import { decodeSubject } from "../../wire/subject-row.ts";
+import { decodeDetails } from "../../wire/subject-row.ts";
 import type { ReadEvent } from "./events.ts";
 import type { Match } from "./matching.ts";
 
@@ -12,7 +12,7 @@ import type { Match } from "./matching.ts";
  */
 
 /** Bookings, and orders, that are looked through for one retraction, the newest first. */
-export const SEARCHED_MAX = 200;
+const SEARCHED_MAX = 200;
 /** How many of them are read at a time. */
 const READ_AT_ONCE = 20;
 
@@ -72,7 +72,7 @@ async function lookThrough(
     const rows = await Promise.all(some.map((ref) => journal.subject(tenant, ref)));
     for (const row of rows) {
       if (row === undefined) continue;
-      const { reports } = decodeSubject(row.kind, row).details;
+      const { reports } = decodeDetails(row.kind, row.details);
       for (const event of left.filter((one) => !found.has(one))) {
         const identity = { source: event.sending.source, sourceId: event.identity.sourceId };
         if (findReport(reports, identity) !== undefined) found.set(event, { kind: row.kind, id: row.id });

@@ -1,6 +1,7 @@
-import type { MikroORM } from "@mikro-orm/postgresql";
+import type { EntityManager, MikroORM } from "@mikro-orm/postgresql";
 import { ErrorReason } from "../../../gen/leadline/v1/error_pb.ts";
 import { ImportOutcome, type ImportResult } from "../../../gen/leadline/v1/import_service_pb.ts";
+import type { ListedBy } from "../../domain/code-meanings.ts";
 import { Refusal } from "../../domain/refusal.ts";
 import type { WorkItemRow } from "../../store/entities.ts";
 import {
@@ -8,15 +9,16 @@ import {
   countWorkItems,
   findByIds,
   findWorkItems,
+  lockWorkItems,
+  longestUntried,
   noteTried,
-  oldestWorkItems,
   pageOfWorkItems,
   removeByHash,
   removeWorkItems,
   type WorkListPlace,
 } from "../../store/work-list.ts";
 import { drawId } from "../../wire/draw-id.ts";
-import { forTenants } from "../unit-of-work.ts";
+import { forTenants, forTenantsAgain } from "../unit-of-work.ts";
 import type { ParsedItem } from "./items.ts";
 
 export interface WorkListOptions {
@@ -27,10 +29,18 @@ export interface WorkListOptions {
 }
 
 /** An item with what became of it. */
-export interface Outcome {
+export interface Outcome extends Tried {
   readonly item: ParsedItem;
-  readonly result: ImportResult;
 }
+
+/** What became of an item, and the code that it waits for, if it waits for one. */
+export interface Tried {
+  readonly result: ImportResult;
+  readonly unmapped?: ListedBy | undefined;
+}
+
+/** What belongs into the same unit of work. It is given the results as they are settled. */
+export type Alongside = (em: EntityManager, results: readonly ImportResult[]) => Promise<void>;
 
 /** What the import does with the work list. Each function is one unit of work of its tenant. */
 export interface WorkList {
@@ -38,12 +48,13 @@ export interface WorkList {
    * Puts the unmatched items on the list and takes off it those that have found their place. Returns the results, those of
    * unmatched items with their `work_item_id`, or refused where the list is full.
    */
-  settle(tenant: string, outcomes: readonly Outcome[]): Promise<ImportResult[]>;
+  settle(tenant: string, outcomes: readonly Outcome[], alongside?: Alongside): Promise<ImportResult[]>;
   page(tenant: string, after: WorkListPlace | undefined, limit: number, maxBytes: number): Promise<WorkItemRow[]>;
-  oldest(tenant: string, limit: number): Promise<string[]>;
+  /** The ids of those that were tried the longest ago. */
+  longestUntried(tenant: string, limit: number): Promise<string[]>;
   find(tenant: string, ids: readonly string[]): Promise<WorkItemRow[]>;
   /** Takes off the list what was taken, and notes of the others that they were tried. */
-  tried(tenant: string, results: ReadonlyMap<string, ImportResult>): Promise<void>;
+  tried(tenant: string, results: ReadonlyMap<string, Tried>): Promise<void>;
 }
 
 const ITEMS_MAX = 100_000;
@@ -54,6 +65,7 @@ const SETTLED: ReadonlySet<ImportOutcome> = new Set([
   ImportOutcome.WARNED,
   ImportOutcome.ALREADY_KNOWN,
   ImportOutcome.SUPERSEDED,
+  ImportOutcome.PASSED_OVER,
 ]);
 
 /** The work list in Postgres. */
@@ -61,11 +73,14 @@ export function createWorkList(orm: MikroORM, options: WorkListOptions = {}): Wo
   const now = options.now ?? (() => new Date());
   const maxItems = options.maxItems ?? ITEMS_MAX;
   return {
-    settle: (tenant, outcomes) => {
+    settle: (tenant, outcomes, alongside) => {
       const done = outcomes.filter(({ result }) => SETTLED.has(result.outcome));
       const left = outcomes.filter(({ result }) => result.outcome === ImportOutcome.UNMATCHED);
-      if (done.length === 0 && left.length === 0) return Promise.resolve(outcomes.map(({ result }) => result));
-      return forTenants(orm, [tenant], async (em) => {
+      if (done.length === 0 && left.length === 0 && alongside === undefined) {
+        return Promise.resolve(outcomes.map(({ result }) => result));
+      }
+      // Two imports may take off and put on the same items in another order each.
+      return forTenantsAgain(orm, [tenant], async (em) => {
         await removeByHash(em, tenant, hashesOf(done));
         const ids = await findWorkItems(em, tenant, hashesOf(left));
         const fresh = uniqueByHash(left.filter(({ item }) => !ids.has(hex(item.hash))));
@@ -78,32 +93,52 @@ export function createWorkList(orm: MikroORM, options: WorkListOptions = {}): Wo
           tenant,
           rows.map((row) => row.itemSha256),
         );
-        return outcomes.map(({ item, result }) => {
+        const results = outcomes.map(({ item, result }) => {
           if (result.outcome !== ImportOutcome.UNMATCHED) return result;
           const workItemId = ids.get(hex(item.hash)) ?? added.get(hex(item.hash));
           return workItemId === undefined ? listFull(result, maxItems) : { ...result, workItemId };
         });
+        await alongside?.(em, results);
+        return results;
       });
     },
     page: (tenant, after, limit, maxBytes) =>
       forTenants(orm, [tenant], (em) => pageOfWorkItems(em, tenant, after, limit, maxBytes)),
-    oldest: (tenant, limit) => forTenants(orm, [tenant], (em) => oldestWorkItems(em, tenant, limit)),
+    longestUntried: (tenant, limit) => forTenants(orm, [tenant], (em) => longestUntried(em, tenant, limit)),
     find: (tenant, ids) => forTenants(orm, [tenant], (em) => findByIds(em, tenant, ids)),
     tried: (tenant, results) =>
-      forTenants(orm, [tenant], async (em) => {
-        const [gone, left] = partition([...results], ([, result]) => SETTLED.has(result.outcome));
+      forTenantsAgain(orm, [tenant], async (em) => {
+        await lockWorkItems(em, tenant, [...results.keys()]);
+        const [gone, left] = partition([...results], ([, { result }]) => SETTLED.has(result.outcome));
         await removeWorkItems(
           em,
           tenant,
           gone.map(([id]) => id),
         );
-        const at = now();
-        for (const [id, { reason, message }] of left) await noteTried(em, tenant, id, { reason, message, at });
+        const noted = left.map(
+          ([
+            id,
+            {
+              result: { reason, message },
+              unmapped,
+            },
+          ]) => ({
+            ...{ id, reason, message },
+            ...waitingFor(unmapped),
+          }),
+        );
+        await noteTried(em, tenant, now(), noted);
       }),
   };
 }
 
-function rowOf(tenant: string, { item, result }: Outcome, at: Date): WorkItemRow {
+/** The columns that name the code that an item waits for. */
+function waitingFor(unmapped: ListedBy | undefined): Pick<WorkItemRow, "codeList" | "code" | "codeCarrier"> {
+  const { list = 0, code = "", carrier = "" } = unmapped ?? {};
+  return { codeList: list, code, codeCarrier: carrier };
+}
+
+function rowOf(tenant: string, { item, result, unmapped }: Outcome, at: Date): WorkItemRow {
   return {
     id: drawId("wrk"),
     tenantId: tenant,
@@ -117,6 +152,7 @@ function rowOf(tenant: string, { item, result }: Outcome, at: Date): WorkItemRow
     createdAt: at,
     triedAt: at,
     tries: 1,
+    ...waitingFor(unmapped),
   } as WorkItemRow;
 }
 
