@@ -18,6 +18,14 @@ export const builtinPaths: ReadonlySet<string> = new Set(
   builtinServices.flatMap((service) => service.methods.map(pathOf)),
 );
 
+/** Those of them whose calls are streams. */
+export const streamPaths: ReadonlySet<string> = new Set(
+  builtinServices.flatMap(({ methods }) => methods.filter((one) => one.methodKind !== "unary").map(pathOf)),
+);
+
+/** Of the streams those that stay open for as long as the caller likes: questions have to come in time. */
+export const lastingPaths: ReadonlySet<string> = new Set([pathOf(HealthService.method.watch)]);
+
 /** The answer of grpc.health.v1's List. */
 export function healthList(health: Health): HealthListResponse {
   const statuses = Object.fromEntries(

@@ -17,7 +17,7 @@ import { Code, type Reason, Refusal } from "../domain/refusal.ts";
 import type { WatchOutcome } from "../watch/spec.ts";
 
 /** The domain of every google.rpc.ErrorInfo that we send. */
-export const ERROR_DOMAIN = "leadline.v1";
+const ERROR_DOMAIN = "leadline.v1";
 
 /** What the log says of a call that failed. */
 export interface FailedCall {
@@ -48,6 +48,11 @@ export function codeName(refusal: Refusal | undefined): string {
   return refusal === undefined ? "OK" : (codeNames.get(refusal.code) ?? String(refusal.code));
 }
 
+/** The name of the limit that a call was refused past, or a watch ended; undefined: of none. */
+export function limitOf(refusal: Refusal | undefined): string | undefined {
+  return refusal?.code === Code.RESOURCE_EXHAUSTED ? refusal.metadata.limit : undefined;
+}
+
 /** Messages travel in headers, whose size is bounded. */
 const MAX_MESSAGE_CHARS = 1_000;
 
@@ -56,11 +61,23 @@ export function messageOf(refusal: Refusal): string {
   return refusal.message.slice(0, MAX_MESSAGE_CHARS).toWellFormed();
 }
 
+/**
+ * What tells the retry policies of gRPC's clients, which do not read RetryInfo, how long to wait before the next attempt; `-1`:
+ * that there is to be none (grpc/proposal A6, "Pushback"). Of refusals past a limit alone.
+ */
+export function pushbackOf({ code, retryAfterMs, tooMuch }: Refusal): Record<string, string> {
+  if (code !== Code.RESOURCE_EXHAUSTED || retryAfterMs === undefined) return {};
+  return { "grpc-retry-pushback-ms": tooMuch ? "-1" : String(Math.ceil(retryAfterMs)) };
+}
+
 interface Details {
   readonly info: ErrorInfo;
   readonly retry: RetryInfo | undefined;
   readonly badRequest: BadRequest | undefined;
 }
+
+/** What to do about a refusal for its size. */
+const HELPS = "ask for less, or have the limit raised; waiting does not help";
 
 function detailsOf(refusal: Refusal, callId: string): Details {
   const { retryAfterMs, violations } = refusal;
@@ -68,7 +85,7 @@ function detailsOf(refusal: Refusal, callId: string): Details {
     info: create(ErrorInfoSchema, {
       reason: refusal.reasonName,
       domain: ERROR_DOMAIN,
-      metadata: { ...refusal.metadata, call_id: callId },
+      metadata: { ...(refusal.tooMuch && { helps: HELPS }), ...refusal.metadata, call_id: callId },
     }),
     retry:
       retryAfterMs === undefined ? undefined : create(RetryInfoSchema, { retryDelay: durationFromMs(retryAfterMs) }),
@@ -93,7 +110,7 @@ export function statusBytes(refusal: Refusal, callId: string): Uint8Array {
 /** The refusal as Connect's libraries write it in each of their protocols. Its codes are gRPC's numbers. */
 export function connectError(refusal: Refusal, callId: string): ConnectError {
   const { info, retry, badRequest } = detailsOf(refusal, callId);
-  const error = new ConnectError(messageOf(refusal), refusal.code);
+  const error = new ConnectError(messageOf(refusal), refusal.code, pushbackOf(refusal));
   error.details.push({ desc: ErrorInfoSchema, value: info });
   if (retry) error.details.push({ desc: RetryInfoSchema, value: retry });
   if (badRequest) error.details.push({ desc: BadRequestSchema, value: badRequest });
@@ -116,15 +133,23 @@ const ENDS: Record<number, { reason: Reason; message: string }> = {
     reason: ErrorReason.CREDENTIAL_EXPIRED,
     message: "the credential was revoked or has expired: resume with a new one",
   },
+  [EndReason.TIER]: {
+    reason: ErrorReason.TIER_EXCLUDES,
+    message: "the tenant was closed, or its tier no longer includes the watch: GetTenant tells what it includes",
+  },
   [EndReason.DEADLINE]: { reason: ErrorReason.DEADLINE_PASSED, message: "the deadline of the watch has passed" },
 };
 
 /** The status that follows a watch's last message; undefined: OK. The end's own reason is in the metadata. */
 export function refusalOfOutcome(outcome: WatchOutcome): Refusal | undefined {
   if (outcome.how === "reset") return undefined;
-  const end = ENDS[outcome.reason] ?? { reason: ErrorReason.DRAINING, message: "the watch was ended: resume" };
+  if (outcome.how === "refused") return outcome.refusal;
+  const end = outcome.why ??
+    ENDS[outcome.reason] ?? { reason: ErrorReason.DRAINING, message: "the watch was ended: resume" };
   const name = EndReasonSchema.value[outcome.reason]?.localName ?? String(outcome.reason);
-  const metadata = { end_reason: name };
+  const { limit } = outcome;
+  const reached = limit && { limit: limit.limit, allowed: String(limit.allowed), used: String(limit.used) };
+  const metadata = { ...outcome.why?.metadata, ...reached, end_reason: name };
   return outcome.retryAfterMs > 0
     ? new Refusal(end.reason, end.message, { metadata, retryAfterMs: outcome.retryAfterMs })
     : new Refusal(end.reason, end.message, { metadata });

@@ -21,7 +21,11 @@ import {
 } from "../../gen/grpc/reflection/v1/reflection_pb.ts";
 import { ServerReflection as ServerReflectionAlpha } from "../../gen/grpc/reflection/v1alpha/reflection_pb.ts";
 import { Code } from "../domain/refusal.ts";
+import { networkOf } from "../service/address.ts";
+import { newCallId } from "./active-call.ts";
+import type { Anonymous } from "./anonymous.ts";
 import { healthList } from "./builtins.ts";
+import { serviceError } from "./grpc-watch.ts";
 import type { Health } from "./health.ts";
 import type { Reflection } from "./reflection.ts";
 import { pathOf } from "./routes.ts";
@@ -53,9 +57,15 @@ export function addHealth(server: Server, health: Health): void {
 }
 
 /** Adds grpc.reflection.v1 and v1alpha to a grpc-js server. Their messages have the same encoding. */
-export function addReflection(server: Server, reflection: Reflection): void {
+export function addReflection(server: Server, reflection: Reflection, anonymous: Anonymous): void {
   const reflect: handleBidiStreamingCall<ServerReflectionRequest, ServerReflectionResponse> = (call) => {
+    const network = networkOf(call.getPeer().replace(/:\d+$/, ""));
     call.on("data", (request: ServerReflectionRequest) => {
+      const refusal = anonymous.call(network);
+      if (refusal !== undefined) {
+        call.emit("error", serviceError(refusal, newCallId()));
+        return;
+      }
       if (call.write(reflection(request))) return;
       call.pause();
       call.once("drain", () => call.resume());

@@ -2,14 +2,15 @@ import { constants, type ServerHttp2Stream } from "node:http2";
 import { Metadata, type ServerWritableStream, type ServiceError } from "@grpc/grpc-js";
 import type { Refusal } from "../domain/refusal.ts";
 import type { ActiveCall } from "./active-call.ts";
-import { sharedEnvelope } from "./envelopes.ts";
-import { messageOf, statusBytes } from "./failures.ts";
+import { ENVELOPE_HEAD_BYTES, writeMessage } from "./envelopes.ts";
+import { messageOf, pushbackOf, statusBytes } from "./failures.ts";
 import type { Outlet, Taker } from "./watch-call.ts";
 
 /** A refusal as grpc-js ends calls with it. */
 export function serviceError(refusal: Refusal, callId: string): Pick<ServiceError, "code" | "details" | "metadata"> {
   const metadata = new Metadata();
   metadata.set("grpc-status-details-bin", Buffer.from(statusBytes(refusal, callId)));
+  for (const [name, value] of Object.entries(pushbackOf(refusal))) metadata.set(name, value);
   return { code: refusal.code, details: messageOf(refusal), metadata };
 }
 
@@ -47,15 +48,14 @@ export class GrpcOutlet implements Outlet {
     this.#rpc.sendMetadata(NO_METADATA);
   }
 
-  write(message: Uint8Array): boolean {
+  write(message: Uint8Array, isLast: boolean): boolean {
     const stream = this.#stream;
     // It was reset and its 'close' is on the way: nothing takes the message, and nobody needs more.
     if (stream.closed) return false;
-    const framed = sharedEnvelope(message);
-    const unsent = stream.writableLength + framed.length;
+    const unsent = stream.writableLength + ENVELOPE_HEAD_BYTES + message.length;
     // Only what may have to tell that half is left is asked when it is sent.
-    if (unsent <= this.#bufferBytes / 2) stream.write(framed);
-    else stream.write(framed, () => this.#sent());
+    if (unsent <= this.#bufferBytes / 2) writeMessage(stream, message, isLast);
+    else writeMessage(stream, message, isLast, () => this.#sent());
     this.#full ||= unsent >= this.#bufferBytes;
     return !this.#full;
   }

@@ -1,8 +1,8 @@
+import type { ServerHttp2Stream, ServerOptions } from "node:http2";
 import type { Socket } from "node:net";
 import type { Message } from "@bufbuild/protobuf";
 import {
   type ConnectionInjector,
-  type Metadata,
   type MethodDefinition,
   Server,
   ServerCredentials,
@@ -12,19 +12,28 @@ import {
   type sendUnaryData,
   status,
 } from "@grpc/grpc-js";
+import { equalClaims } from "../domain/deficit-round-robin.ts";
 import type { Refusal } from "../domain/refusal.ts";
+import { Permits } from "../watch/permits.ts";
 import { ActiveCall, type Arrival, newCallId, readTimeout } from "./active-call.ts";
+import { Anonymous } from "./anonymous.ts";
 import { bearerOf } from "./bearer.ts";
-import { builtinPaths } from "./builtins.ts";
+import { builtinPaths, lastingPaths, streamPaths } from "./builtins.ts";
 import { decodeRequest } from "./codec.ts";
+import { Conduct } from "./conduct.ts";
+import { envelope } from "./envelopes.ts";
+import { codeName, limitOf } from "./failures.ts";
 import { addHealth, addReflection } from "./grpc-builtins.ts";
 import { type GrpcStream, GrpcStreams } from "./grpc-streams.ts";
 import { GrpcOutlet, serviceError } from "./grpc-watch.ts";
 import type { Health } from "./health.ts";
+import { http2Bounds } from "./http2-bounds.ts";
 import { Listener } from "./listener.ts";
-import { type GrpcDoorOptions, grpcDoorDefaults } from "./options.ts";
+import { type DoorTls, type GrpcDoorOptions, grpcDoorDefaults } from "./options.ts";
 import type { Pipeline } from "./pipeline.ts";
 import type { Reflection } from "./reflection.ts";
+import { decodeUnpacked, decompress, isGzip, UNPACKING_QUANTUM, unpackBounds } from "./request-body.ts";
+import { RequestBytes } from "./request-bytes.ts";
 import { methodUnknown, type Route } from "./routes.ts";
 import { grpcTimeoutMs } from "./timeouts.ts";
 import { WatchCall } from "./watch-call.ts";
@@ -52,6 +61,9 @@ export class GrpcDoor {
   readonly #pipeline: Pipeline;
   readonly #options: GrpcDoorOptions;
   readonly #server: Server;
+  readonly #unpacking: Permits;
+  readonly #conduct: Conduct;
+  readonly #anonymous: Anonymous;
   readonly #injector: ConnectionInjector;
   readonly #listener: Listener;
   #streams: GrpcStreams | undefined;
@@ -59,22 +71,30 @@ export class GrpcDoor {
   constructor({ pipeline, health, reflection }: DoorParts, options: Partial<GrpcDoorOptions> = {}) {
     this.#pipeline = pipeline;
     this.#options = { ...grpcDoorDefaults, ...options };
+    this.#unpacking = new Permits(this.#options.maxUnpacking, UNPACKING_QUANTUM, equalClaims);
+    this.#conduct = new Conduct(this.#options);
+    this.#anonymous = new Anonymous(this.#options);
     this.#server = new Server({
       "grpc.max_receive_message_length": this.#options.maxMessageBytes,
       "grpc.max_send_message_length": -1,
-      "grpc.max_concurrent_streams": this.#options.maxConcurrentStreams,
       "grpc.keepalive_time_ms": this.#options.pingIntervalMs,
       "grpc.keepalive_timeout_ms": this.#options.pingTimeoutMs,
       "grpc.enable_channelz": 0,
     });
+    // grpc-js has options for some of these only, and leaves a connection's memory unbounded; what it makes its HTTP/2 server
+    // with is a property of its own.
+    Object.assign(
+      (this.#server as unknown as { commonServerOptions: ServerOptions }).commonServerOptions,
+      http2Bounds(this.#options),
+    );
     for (const route of pipeline.routes.values()) this.#serve(route);
     this.#serveUnknown();
     addHealth(this.#server, health);
-    addReflection(this.#server, reflection);
+    addReflection(this.#server, reflection, this.#anonymous);
     // TLS ends at the listener.
     this.#injector = this.#server.createConnectionInjector(ServerCredentials.createInsecure());
     const speakers = { http1: refuseHttp1, http2: (socket: Socket) => this.#injector.injectConnection(socket) };
-    this.#listener = new Listener("grpc", this.#options, speakers, pipeline.metrics);
+    this.#listener = new Listener("grpc", this.#options, speakers, pipeline.metrics, this.#conduct);
   }
 
   /** Starts to listen; the result is the port. Rejects when the address cannot be had. */
@@ -84,11 +104,24 @@ export class GrpcDoor {
       port,
       ours: new Set(this.#pipeline.routes.keys()),
       plain: builtinPaths,
+      streams: streamPaths,
+      lasting: lastingPaths,
       unknownPath: UNKNOWN_PATH,
       requestTimeoutMs: this.#options.requestTimeoutMs,
+      answerTimeoutMs: this.#options.answerTimeoutMs,
+      conduct: this.#conduct,
+      anonymous: this.#anonymous,
+      requestBytes: new RequestBytes(this.#options),
+      limited: (limit) => this.#pipeline.metrics.limited(limit),
+      maxHeaderBytes: this.#options.maxHeaderBytes,
     });
     this.#streams.start();
     return port;
+  }
+
+  /** Shows another certificate to new connections. */
+  renew(tls: DoorTls): void {
+    this.#listener.renew(tls);
   }
 
   /** Takes no more connections. */
@@ -118,17 +151,24 @@ export class GrpcDoor {
   }
 
   #unary(route: Route, rpc: Unary, callback: sendUnaryData<Uint8Array>): void {
-    const grpcStream = this.#streams?.take(rpc.metadata);
+    const grpcStream = this.#streams?.take(rpc.metadata, () => call.abort());
     if (grpcStream === undefined) {
       callback(CLOSED);
       return;
     }
-    const call = new ActiveCall(route, arrivalOf(rpc.metadata, grpcStream));
-    grpcStream.stream.on("close", () => call.abort());
-    const read = (): Message => decodeRequest(route.method.input, rpc.request, "proto");
+    const call = new ActiveCall(route, { ...arrivalOf(grpcStream), bytes: rpc.request.length });
+    const read = (): Message | Promise<Message> => this.#read(call, grpcStream, rpc.request);
     this.#pipeline.unary(call, read, "proto").then(
-      (bytes) => callback(null, bytes),
-      (refusal: Refusal) => callback(serviceError(refusal, call.callId)),
+      (bytes) => {
+        // Its end has been told already: what is counted now as on its way would stay so.
+        if (grpcStream.stream.closed) return;
+        this.#streams?.answered(grpcStream, bytes.length);
+        answer(grpcStream.stream, bytes);
+      },
+      (refusal: Refusal) => {
+        // What a refusal says takes longer to put together than most refusals take.
+        if (!grpcStream.stream.closed) callback(serviceError(refusal, call.callId));
+      },
     );
   }
 
@@ -138,34 +178,71 @@ export class GrpcDoor {
       rpc.emit("error", CLOSED);
       return;
     }
-    const call = new ActiveCall(route, arrivalOf(rpc.metadata, grpcStream));
+    const call = new ActiveCall(route, arrivalOf(grpcStream));
     const { stream } = grpcStream;
     const outlet = new GrpcOutlet({ rpc, stream, call, bufferBytes: this.#options.watchBufferBytes });
     const watch = new WatchCall(this.#pipeline, call, outlet, this.#options);
-    stream.on("close", () => watch.closed());
-    void watch.run(() => decodeRequest(route.method.input, rpc.request, "proto"));
+    closeWith(stream, watch);
+    void watch.run(() => this.#read(call, grpcStream, rpc.request));
   }
 
-  /** Refuses calls of methods that there are not. It takes any number of requests, so that none is waited for. */
+  #read(call: ActiveCall, { encoding }: GrpcStream, request: Buffer): Message | Promise<Message> {
+    const { input } = call.route.method;
+    if (encoding === undefined || !isGzip(request)) return decodeRequest(input, request, "proto");
+    const bounds = unpackBounds(call, this.#pipeline.limits, this.#options.maxMessageBytes, this.#unpacking);
+    return decompress(request, encoding, bounds).then((bytes) => decodeUnpacked(input, bytes, "proto"));
+  }
+
+  /** Refuses calls of methods that there are not, and of those that may not be called so often. It takes any number of requests, so that none is waited for. */
   #serveUnknown(): void {
     const refuse = (rpc: ServerDuplexStream<Buffer, Uint8Array>): void => {
-      const path = this.#streams?.take(rpc.metadata)?.path ?? "";
-      this.#pipeline.metrics.called("unknown", "grpc", "UNIMPLEMENTED", 0);
-      rpc.emit("error", serviceError(methodUnknown(path), newCallId()));
+      const call = this.#streams?.take(rpc.metadata);
+      const refusal = call?.refused ?? methodUnknown(call?.path ?? "");
+      call?.connection.refused();
+      const { metrics } = this.#pipeline;
+      metrics.called("unknown", "grpc", codeName(refusal), 0);
+      const limit = limitOf(refusal);
+      if (limit !== undefined) metrics.limited(limit);
+      rpc.emit("error", serviceError(refusal, newCallId()));
     };
     const definition = { ...passThrough(UNKNOWN_PATH, true), requestStream: true };
     this.#server.addService({ method: definition }, { method: refuse });
   }
 }
 
-function arrivalOf(metadata: Metadata, { stream, timeout }: GrpcStream): Arrival {
-  const [authorization] = metadata.get("authorization");
+/** A listener lives as long as the watch: written where the request is known, it would keep that, too. */
+function closeWith(stream: ServerHttp2Stream, watch: WatchCall): void {
+  stream.on("close", () => watch.closed());
+}
+
+function arrivalOf({ connection, authorization, timeout, refused }: GrpcStream): Arrival {
   return {
     door: "grpc",
-    bearer: bearerOf(authorization?.toString()),
-    peer: stream.session?.socket.remoteAddress ?? "",
-    ...readTimeout(() => grpcTimeoutMs(timeout)),
+    connection,
+    bearer: bearerOf(authorization),
+    peer: connection.address,
+    ...readTimeout(() => grpcTimeoutMs(timeout), refused),
   };
+}
+
+/** The headers and trailers of an answer with status OK, as grpc-js sends them. */
+const OK_HEADERS = {
+  ":status": 200,
+  "content-type": "application/grpc+proto",
+  "grpc-encoding": "identity",
+  "grpc-accept-encoding": "identity,gzip",
+};
+const OK_TRAILERS = { "grpc-status": 0, "grpc-message": "OK" };
+
+/**
+ * Answers a unary call with status OK, past grpc-js: it writes the message, waits until it is sent, and ends the stream
+ * then, which is two writes to the socket where headers, message and trailers fit into one.
+ */
+function answer(stream: ServerHttp2Stream, message: Uint8Array): void {
+  if (stream.destroyed || stream.closed) return;
+  stream.respond(OK_HEADERS, { waitForTrailers: true });
+  stream.once("wantTrailers", () => stream.sendTrailers(OK_TRAILERS));
+  stream.end(envelope(0, message));
 }
 
 /** A method whose messages grpc-js leaves as bytes. */

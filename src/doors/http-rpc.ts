@@ -1,4 +1,4 @@
-import { constants } from "node:http2";
+import { constants, type ServerHttp2Stream } from "node:http2";
 import type { Writable } from "node:stream";
 import { promisify } from "node:util";
 import { gzip } from "node:zlib";
@@ -10,8 +10,10 @@ import type { Codec } from "../watch/spec.ts";
 import { ActiveCall, type Arrival, newCallId, readTimeout } from "./active-call.ts";
 import { bearerOf } from "./bearer.ts";
 import { decodeRequest, tooLarge } from "./codec.ts";
-import { COMPRESSED_FLAG, ENVELOPE_HEAD_BYTES, envelope, openEnvelope, sharedEnvelope } from "./envelopes.ts";
+import { type Conduct, type Connection, NO_MEASURES, QUICK_RESET_MS } from "./conduct.ts";
+import { COMPRESSED_FLAG, ENVELOPE_HEAD_BYTES, envelope, openEnvelope, writeMessage } from "./envelopes.ts";
 import { connectError } from "./failures.ts";
+import { headersTooLarge } from "./header-bytes.ts";
 import {
   answerPlain,
   disregardRest,
@@ -22,16 +24,27 @@ import {
   reset,
   streamOf,
 } from "./http-messages.ts";
+import { http2Measures } from "./http2-bounds.ts";
 import type { HttpDoorOptions } from "./options.ts";
 import type { Pipeline } from "./pipeline.ts";
 import { ACCEPTED_TYPES, type Dialect, headOf, type Protocol } from "./protocols.ts";
-import { decompress, readBody } from "./request-body.ts";
+import { decodeUnpacked, decompress, readBody, type Unpacking, unpackBounds } from "./request-body.ts";
+import { HeldRequest, type RequestBytes } from "./request-bytes.ts";
 import { methodUnknown, type Route } from "./routes.ts";
+import { keepStreamsByNumber } from "./session-streams.ts";
 import { type Outlet, type Taker, WatchCall } from "./watch-call.ts";
 
 const zip = promisify(gzip);
 
-type RpcOptions = Pick<HttpDoorOptions, "maxMessageBytes" | "requestTimeoutMs" | "endTimeoutMs" | "compressFromBytes">;
+/** The door's settings, as far as calls go. */
+export type RpcOptions = {
+  readonly unpacking: Unpacking;
+  readonly conduct: Conduct;
+  readonly requestBytes: RequestBytes;
+} & Pick<
+  HttpDoorOptions,
+  "maxMessageBytes" | "maxHeaderBytes" | "requestTimeoutMs" | "answerTimeoutMs" | "endTimeoutMs" | "compressFromBytes"
+>;
 
 /** One RPC as it came over HTTP. */
 export interface Exchange {
@@ -72,29 +85,39 @@ export function answerUnknown(res: HttpResponse, path: string): void {
 
 async function serveUnary(pipeline: Pipeline, route: Route, exchange: Exchange, options: RpcOptions): Promise<void> {
   const { req, res, dialect } = exchange;
-  const call = new ActiveCall(route, arrivalOf(exchange));
+  const call = new ActiveCall(route, arrivalOf(exchange, options));
+  const { connection } = call.arrival;
+  const held = new HeldRequest(options.requestBytes, connection.network);
   let gone = false;
+  let over = false;
   res.once("close", () => {
     gone = true;
+    held.release();
     call.abort();
+    if (!over && isHttp2(req) && wasTakenBack(streamOf(req), call)) connection.refused();
   });
   try {
-    const bytes = await pipeline.unary(call, () => readRequest(route, exchange, options), dialect.codec);
-    if (!gone) await answerUnary(exchange, bytes, options.compressFromBytes);
+    const bytes = await pipeline.unary(call, () => readRequest(pipeline, call, exchange, options, held), dialect.codec);
+    over = true;
+    if (!gone) await answerUnary(exchange, bytes, call, options);
   } catch (error) {
     if (!(error instanceof Refusal)) throw error;
+    over = true;
     if (gone) return;
     disregardRest(req, res);
+    if (connection.sentAway && !isHttp2(req)) res.setHeader("connection", "close");
     dialect.protocol.fail(res, dialect.codec, connectError(error, call.callId));
   }
 }
 
 function serveWatch(pipeline: Pipeline, route: Route, exchange: Exchange, options: RpcOptions): void {
   const { res } = exchange;
-  const call = new ActiveCall(route, arrivalOf(exchange));
+  const call = new ActiveCall(route, arrivalOf(exchange, options));
   const watch = new WatchCall(pipeline, call, new HttpOutlet(exchange, call), options);
   res.on("close", () => watch.closed());
-  void watch.run(() => readRequest(route, exchange, options));
+  const held = new HeldRequest(options.requestBytes, call.arrival.connection.network);
+  // What was asked for is not kept for as long as the watch lives.
+  void watch.run(() => readRequest(pipeline, call, exchange, options, held).finally(() => held.release()));
 }
 
 /** The HTTP door's end of a watch. */
@@ -107,6 +130,7 @@ class HttpOutlet implements Outlet {
   /** Where messages go: past Node's compatibility API where there is a stream below it. */
   readonly #body: Writable;
   #begun = false;
+  #writing = false;
 
   constructor({ req, res, dialect }: Exchange, call: ActiveCall) {
     this.codec = dialect.codec;
@@ -120,14 +144,19 @@ class HttpOutlet implements Outlet {
   begin(taker: Taker): void {
     this.#begun = true;
     const res = this.#res;
-    res.on("drain", () => taker.drained());
+    res.on("drain", () => this.#writing || taker.drained());
     res.writeHead(constants.HTTP_STATUS_OK, headOf(this.#protocol, this.codec));
     res.flushHeaders();
   }
 
-  write(message: Uint8Array): boolean {
+  write(message: Uint8Array, isLast: boolean): boolean {
     // Gone, and its 'close' is on the way: nothing takes the message, and nobody needs more.
-    return this.#body.destroyed ? false : this.#body.write(sharedEnvelope(message));
+    if (this.#body.destroyed) return false;
+    this.#writing = true;
+    const wantsMore = writeMessage(this.#body, message, isLast);
+    this.#writing = false;
+    // A response over HTTP/1.1 may have told that it has drained before it could answer that it was full.
+    return wantsMore || !this.#body.writableNeedDrain;
   }
 
   unsentBytes(): number {
@@ -151,13 +180,34 @@ class HttpOutlet implements Outlet {
   }
 }
 
-function arrivalOf({ req, dialect }: Exchange): Arrival {
+function arrivalOf({ req, dialect }: Exchange, { conduct, maxHeaderBytes }: RpcOptions): Arrival {
+  // Of HTTP/1.1 what is larger is refused before it gets here.
+  const refused = isHttp2(req) ? headersTooLarge(req.headers, maxHeaderBytes) : undefined;
+  const connection = connectionOf(req, conduct);
   return {
     door: "http",
+    connection,
     bearer: bearerOf(header(req, "authorization")),
-    peer: req.socket.remoteAddress ?? "",
-    ...readTimeout(() => dialect.protocol.timeoutMs(req)),
+    peer: connection.address,
+    ...readTimeout(() => dialect.protocol.timeoutMs(req), refused),
   };
+}
+
+/** The connection of a request, introduced with its first one. */
+export function connectionOf(req: HttpRequest, conduct: Conduct): Connection {
+  const session = isHttp2(req) ? streamOf(req).session : undefined;
+  const key = session ?? req.socket;
+  const known = conduct.known(key);
+  if (known !== undefined) return known;
+  if (session) keepStreamsByNumber(session);
+  const measures = (its: Connection) => (session ? http2Measures(session, () => its.refused()) : NO_MEASURES);
+  return conduct.introduce(key, req.socket.remoteAddress ?? "", measures);
+}
+
+/** Whether the peer has reset the stream as soon as it was open. */
+function wasTakenBack(stream: ServerHttp2Stream, { startedMs }: ActiveCall): boolean {
+  if (stream.rstCode === constants.NGHTTP2_NO_ERROR || stream.session?.destroyed !== false) return false;
+  return Date.now() - startedMs < QUICK_RESET_MS;
 }
 
 /** Whether a method can be called like this: watches are streams, and GET is for what changes nothing. */
@@ -183,11 +233,16 @@ export function refuseDialect(route: Route, { req, res }: Pick<Exchange, "req" |
   }
 }
 
-async function readRequest(route: Route, exchange: Exchange, options: RpcOptions): Promise<Message> {
-  const { req, dialect } = exchange;
+async function readRequest(
+  { limits }: Pick<Pipeline, "limits">,
+  call: ActiveCall,
+  { req, dialect }: Exchange,
+  options: RpcOptions,
+  held: HeldRequest,
+): Promise<Message> {
   const { protocol, codec, query } = dialect;
   const { maxMessageBytes } = options;
-  const head = protocol.enveloped ? ENVELOPE_HEAD_BYTES : 0;
+  const headBytes = protocol.enveloped ? ENVELOPE_HEAD_BYTES : 0;
   let data: Buffer;
   let encoding: string | undefined;
   if (query) {
@@ -195,7 +250,8 @@ async function readRequest(route: Route, exchange: Exchange, options: RpcOptions
     data = Buffer.from(message, query.get("base64") === "1" ? "base64url" : "utf8");
     encoding = query.get("compression") ?? undefined;
   } else {
-    data = await readBody(req, { maxBytes: maxMessageBytes + head, timeoutMs: options.requestTimeoutMs });
+    const hold = (bytes: number): Refusal | undefined => held.add(bytes);
+    data = await readBody(req, { maxBytes: maxMessageBytes, headBytes, timeoutMs: options.requestTimeoutMs, hold });
     encoding = header(req, protocol.encodingHeader);
     if (protocol.enveloped) {
       const opened = openEnvelope(data);
@@ -203,14 +259,21 @@ async function readRequest(route: Route, exchange: Exchange, options: RpcOptions
       if (!opened.compressed) encoding = undefined;
     }
   }
-  const bytes = await decompress(data, encoding, maxMessageBytes);
+  const bytes = await decompress(data, encoding, unpackBounds(call, limits, maxMessageBytes, options.unpacking));
   if (bytes.length > maxMessageBytes) throw tooLarge(maxMessageBytes);
-  return decodeRequest(route.method.input, bytes, codec);
+  if (bytes !== data) return decodeUnpacked(call.route.method.input, bytes, codec);
+  return decodeRequest(call.route.method.input, bytes, codec);
 }
 
-async function answerUnary({ req, res, dialect }: Exchange, bytes: Uint8Array, compressFrom: number): Promise<void> {
+async function answerUnary(
+  exchange: Exchange,
+  bytes: Uint8Array,
+  call: ActiveCall,
+  options: RpcOptions,
+): Promise<void> {
+  const { req, res, dialect } = exchange;
   const { protocol, codec } = dialect;
-  const compressed = bytes.length >= compressFrom && acceptsGzip(header(req, protocol.acceptHeader));
+  const compressed = bytes.length >= options.compressFromBytes && acceptsGzip(header(req, protocol.acceptHeader));
   const data = compressed ? await zip(bytes) : bytes;
   const head = headOf(protocol, codec);
   if (compressed) head[protocol.encodingHeader] = "gzip";
@@ -222,6 +285,15 @@ async function answerUnary({ req, res, dialect }: Exchange, bytes: Uint8Array, c
     res.writeHead(constants.HTTP_STATUS_OK, { ...head, "content-length": data.length });
     res.end(data);
   }
+  // What the network has not taken at once waits for the reader, which may never come for it.
+  if (res.writableFinished || res.closed) return;
+  const timer = setTimeout(() => reset(req, res), options.answerTimeoutMs);
+  const { connection } = call.arrival;
+  connection.sending(data.length);
+  res.once("close", () => {
+    connection.sent(data.length);
+    clearTimeout(timer);
+  });
 }
 
 function acceptsGzip(accepted: string | undefined): boolean {

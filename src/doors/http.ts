@@ -1,28 +1,51 @@
 import { createServer, type Server } from "node:http";
 import { constants, createServer as createHttp2Server, type Http2Server } from "node:http2";
+import type { Socket } from "node:net";
+import { errorToJson } from "@connectrpc/connect/protocol-connect";
 import type { Registry } from "prom-client";
+import { equalClaims } from "../domain/deficit-round-robin.ts";
+import type { Refusal } from "../domain/refusal.ts";
+import { hashOf, sameHash } from "../service/api-key.ts";
+import { Permits } from "../watch/permits.ts";
+import { newCallId } from "./active-call.ts";
+import { Anonymous } from "./anonymous.ts";
+import { answerBadHttp1 } from "./bad-http1.ts";
 import { bearerOf } from "./bearer.ts";
+import { streamPaths } from "./builtins.ts";
+import { Conduct, NO_MEASURES } from "./conduct.ts";
 import { type Cors, createCors } from "./cors.ts";
+import { connectError, limitOf } from "./failures.ts";
 import type { DoorParts } from "./grpc.ts";
+import { tooManyHeaderBytes } from "./header-bytes.ts";
 import type { Health } from "./health.ts";
 import { httpBuiltins } from "./http-builtins.ts";
 import {
   answerPlain,
+  disregardRest,
   forHttp2,
   type HttpHandler,
   type HttpRequest,
   type HttpResponse,
   header,
   ignoreError,
+  isHttp2,
   pathOfUrl,
   reset,
 } from "./http-messages.ts";
-import { answerUnknown, refuseDialect, refuseUnknown, serveRoute } from "./http-rpc.ts";
+import { answerUnknown, connectionOf, type RpcOptions, refuseDialect, refuseUnknown, serveRoute } from "./http-rpc.ts";
 import { HttpSessions } from "./http-sessions.ts";
+import { http2Bounds } from "./http2-bounds.ts";
 import { Listener } from "./listener.ts";
-import { type HttpDoorOptions, httpDoorDefaults } from "./options.ts";
+import { type DoorTls, type HttpDoorOptions, httpDoorDefaults } from "./options.ts";
 import type { Pipeline } from "./pipeline.ts";
 import { dialectOf } from "./protocols.ts";
+import { UNPACKING_QUANTUM } from "./request-body.ts";
+import { RequestBytes } from "./request-bytes.ts";
+
+const { HTTP_STATUS_REQUEST_HEADER_FIELDS_TOO_LARGE: HEADERS_TOO_LARGE, HTTP_STATUS_TOO_MANY_REQUESTS } = constants;
+
+/** When the door closes, idle connections of HTTP/1.1 stay open for so long, milliseconds. */
+const IDLE_LINGER_MS = 1_000;
 
 /** What the HTTP door is made of, beside its settings. */
 export interface HttpDoorParts extends DoorParts {
@@ -34,9 +57,6 @@ export interface HttpDoorParts extends DoorParts {
   readonly fallback?: HttpHandler;
 }
 
-/** Node's default of 10 MB per connection is less than the streams of one connection may have unsent. */
-const MAX_SESSION_MEMORY_MB = 256;
-
 /**
  * The HTTP door: Connect, gRPC-Web and gRPC over HTTP/1.1 and HTTP/2 on one port, and the pages for operators. Calls are
  * answered here and not by Connect's router: its own errors (a body that is malformed, too large or compressed in an unknown
@@ -46,11 +66,14 @@ export class HttpDoor {
   readonly #pipeline: Pipeline;
   readonly #health: Health;
   readonly #options: HttpDoorOptions;
+  readonly #rpcOptions: RpcOptions;
   readonly #http1: Server;
   readonly #http2: Http2Server;
   readonly #sessions: HttpSessions;
   readonly #listener: Listener;
   readonly #cors: Cors;
+  readonly #conduct: Conduct;
+  readonly #anonymous: Anonymous;
   readonly #pages: ReadonlyMap<string, HttpHandler>;
   readonly #fallback: HttpHandler;
   #closing = false;
@@ -60,9 +83,25 @@ export class HttpDoor {
     this.#pipeline = pipeline;
     this.#health = health;
     this.#options = { ...httpDoorDefaults, ...options };
+    this.#conduct = new Conduct(this.#options);
+    this.#anonymous = new Anonymous(this.#options);
+    this.#rpcOptions = {
+      ...this.#options,
+      requestBytes: new RequestBytes(this.#options),
+      unpacking: new Permits(this.#options.maxUnpacking, UNPACKING_QUANTUM, equalClaims),
+      conduct: this.#conduct,
+    };
     this.#cors = createCors(this.#options);
-    this.#pages = new Map([...httpBuiltins({ ...parts, log: pipeline.log }), ...this.#operatorPages(parts)]);
-    this.#fallback = fallback ?? ((req, res) => answerUnknown(res, pathOfUrl(req)));
+    this.#pages = new Map([
+      ...httpBuiltins({
+        ...parts,
+        log: pipeline.log,
+        requestTimeoutMs: this.#options.requestTimeoutMs,
+        asked: (req) => this.#anonymous.call(connectionOf(req, this.#conduct).network),
+      }),
+      ...this.#operatorPages(parts),
+    ]);
+    this.#fallback = fallback ?? ((req, res) => this.#refuseUnknown(req, res));
     this.#sessions = new HttpSessions(this.#options);
     this.#http1 = this.#createHttp1();
     this.#http2 = this.#createHttp2();
@@ -70,12 +109,17 @@ export class HttpDoor {
       http1: (socket: unknown) => this.#http1.emit("connection", socket),
       http2: (socket: unknown) => this.#http2.emit("connection", socket),
     };
-    this.#listener = new Listener("http", this.#options, speakers, pipeline.metrics);
+    this.#listener = new Listener("http", this.#options, speakers, pipeline.metrics, this.#conduct);
   }
 
   /** Starts to listen; the result is the port. Rejects when the address cannot be had. */
   open(): Promise<number> {
     return this.#listener.listen();
+  }
+
+  /** Shows another certificate to new connections. */
+  renew(tls: DoorTls): void {
+    this.#listener.renew(tls);
   }
 
   /** Takes no more connections. */
@@ -88,8 +132,10 @@ export class HttpDoor {
     this.stop();
     this.#closing = true;
     this.#sessions.close();
-    this.#http1.closeIdleConnections();
+    // A request may be on its way on one that is idle. Whoever calls in this time is told that its answer is the last one.
+    const idle = setInterval(() => this.#http1.closeIdleConnections(), Math.min(IDLE_LINGER_MS, graceMs));
     await this.#listener.empty(graceMs);
+    clearInterval(idle);
     this.#http1.close();
     this.#http2.close();
   }
@@ -107,17 +153,27 @@ export class HttpDoor {
       },
       (req, res) => this.#take(req, res),
     );
+    server.on("clientError", (error: NodeJS.ErrnoException, socket: Socket) => {
+      const refused = (req: HttpRequest, res: HttpResponse): void => this.#refuseHeaders(req, res);
+      answerBadHttp1(error, socket, refused);
+    });
     // A server that does not listen itself watches over its connections' timeouts only once it believes that it does.
     server.emit("listening");
     return server;
   }
 
+  /** HTTP/1.1 headers above the bound, of which only some are known. */
+  #refuseHeaders(req: HttpRequest, res: HttpResponse): void {
+    const { socket } = req;
+    const connection =
+      this.#conduct.known(socket) ?? this.#conduct.introduce(socket, socket.remoteAddress ?? "", () => NO_MEASURES);
+    connection.refused();
+    if (this.#cors(req, res)) return;
+    this.#refuse(req, res, tooManyHeaderBytes(this.#options.maxHeaderBytes), HEADERS_TOO_LARGE);
+  }
+
   #createHttp2(): Http2Server {
-    const { maxConcurrentStreams, maxHeaderBytes } = this.#options;
-    const server = createHttp2Server({
-      maxSessionMemory: MAX_SESSION_MEMORY_MB,
-      settings: { maxConcurrentStreams, maxHeaderListSize: maxHeaderBytes },
-    });
+    const server = createHttp2Server(http2Bounds(this.#options));
     server.on("session", (session) => this.#sessions.add(session));
     server.on(
       "request",
@@ -143,16 +199,54 @@ export class HttpDoor {
     const route = this.#pipeline.routes.get(path);
     const page = this.#pages.get(path);
     const dialect = dialectOf(req);
-    if (route) {
-      if (dialect) serveRoute(this.#pipeline, route, { req, res, dialect }, this.#options);
-      else refuseDialect(route, { req, res });
-    } else if (page) {
-      page(req, res);
-    } else if (dialect?.protocol.enveloped) {
-      refuseUnknown({ req, res, dialect }, path);
-    } else {
-      this.#fallback(req, res);
+    if (route && dialect) {
+      serveRoute(this.#pipeline, route, { req, res, dialect }, this.#rpcOptions);
+      return;
     }
+    if (page) {
+      const connection = connectionOf(req, this.#conduct);
+      const isStream = streamPaths.has(path);
+      const refusal = isStream ? this.#anonymous.stream(connection, res) : this.#anonymous.call(connection.network);
+      if (refusal === undefined) {
+        page(req, res);
+        return;
+      }
+      this.#countRefused(req, res);
+      this.#refuse(req, res, refusal, HTTP_STATUS_TOO_MANY_REQUESTS);
+      return;
+    }
+    if (route === undefined && !dialect?.protocol.enveloped) {
+      this.#fallback(req, res);
+      return;
+    }
+    this.#countRefused(req, res);
+    if (route) refuseDialect(route, { req, res });
+    else if (dialect) refuseUnknown({ req, res, dialect }, path);
+  }
+
+  #refuseUnknown(req: HttpRequest, res: HttpResponse): void {
+    this.#countRefused(req, res);
+    answerUnknown(res, pathOfUrl(req));
+  }
+
+  /** A request was refused that its peer need not have made. */
+  #countRefused(req: HttpRequest, res: HttpResponse): void {
+    const connection = connectionOf(req, this.#conduct);
+    connection.refused();
+    if (connection.sentAway && !isHttp2(req)) res.setHeader("connection", "close");
+  }
+
+  /** Refuses a request that is no call of ours, or one that cannot be read, as far as it says how. */
+  #refuse(req: HttpRequest, res: HttpResponse, refusal: Refusal, status: number): void {
+    const limit = limitOf(refusal);
+    if (limit !== undefined) this.#pipeline.metrics.limited(limit);
+    const error = connectError(refusal, newCallId());
+    const dialect = dialectOf(req);
+    disregardRest(req, res);
+    if (refusal.retryAfterMs !== undefined && !refusal.tooMuch)
+      res.setHeader("retry-after", Math.ceil(refusal.retryAfterMs / 1_000));
+    if (dialect?.protocol.enveloped) dialect.protocol.fail(res, dialect.codec, error);
+    else answerPlain(res, status, JSON.stringify(errorToJson(error, undefined)), "application/json");
   }
 
   #operatorPages({ registry, ready = () => true }: HttpDoorParts): [string, HttpHandler][] {
@@ -170,7 +264,7 @@ export class HttpDoor {
       [
         "/metrics",
         this.#page(async (req, res) => {
-          if (metricsToken !== undefined && bearerOf(header(req, "authorization")) !== metricsToken) {
+          if (metricsToken !== undefined && !isToken(bearerOf(header(req, "authorization")), metricsToken)) {
             answerPlain(res, constants.HTTP_STATUS_UNAUTHORIZED, "the metrics have a token of their own\n");
           } else {
             answerPlain(res, OK, await registry.metrics(), registry.contentType);
@@ -193,4 +287,9 @@ export class HttpDoor {
     if (res.headersSent) reset(req, res);
     else answerPlain(res, constants.HTTP_STATUS_INTERNAL_SERVER_ERROR, "internal error\n");
   }
+}
+
+/** In a time that does not depend on how much of it is right. */
+function isToken(said: string | undefined, token: string): boolean {
+  return said !== undefined && sameHash(hashOf(said), hashOf(token));
 }

@@ -1,7 +1,10 @@
 import { createServer, type Server, type Socket } from "node:net";
-import { createServer as createTlsServer } from "node:tls";
+import { createServer as createTlsServer, type SecureContextOptions, Server as TlsServer } from "node:tls";
+import { networkOf } from "../service/address.ts";
+import { PerSecond } from "../service/per-second.ts";
+import type { Conduct } from "./conduct.ts";
 import type { DoorMetrics, DoorName } from "./metrics.ts";
-import type { DoorBounds } from "./options.ts";
+import type { DoorBounds, DoorTls } from "./options.ts";
 
 /** Where a new connection goes, by what it speaks. */
 export interface Speakers {
@@ -9,27 +12,34 @@ export interface Speakers {
   http2(socket: Socket): void;
 }
 
-/** Every HTTP/2 connection begins with `PRI * HTTP/2.0` (RFC 9113, 3.4), and no HTTP/1.1 method does. */
-const PREFACE = Buffer.from("PRI");
+/** Every HTTP/2 connection begins with this, and a frame of settings follows at once (RFC 9113, 3.4). No HTTP/1.1 method does. */
+const PREFACE = Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
+const FRAME_HEAD_BYTES = 9;
 
 /** Idle TCP connections are probed after this time, so that peers that vanished are noticed without HTTP/2's pings. */
 const TCP_KEEP_ALIVE_MS = 60_000;
 
 /**
  * A listening socket that hands each connection to the protocol that it speaks, told by its first bytes. With a certificate
- * it speaks TLS and offers both protocols by ALPN. A connection that says nothing is closed.
+ * it speaks TLS and offers both protocols by ALPN. A connection that does not say in time what it speaks is closed, and so is
+ * one that its address, or the door, has too many of, or opens too fast: a handshake costs more than a call.
  */
 export class Listener {
   readonly #server: Server;
   readonly #sockets = new Set<Socket>();
   /** Those that have not said yet what they speak. */
   readonly #silent = new Set<Socket>();
+  /** How many there are, by address. */
+  readonly #addresses = new Map<string, number>();
+  readonly #connects = new PerSecond();
   readonly #bounds: DoorBounds;
   readonly #speakers: Speakers;
+  readonly #conduct: Conduct;
   #emptied: (() => void) | undefined;
 
-  constructor(door: DoorName, bounds: DoorBounds, speakers: Speakers, metrics: DoorMetrics) {
+  constructor(door: DoorName, bounds: DoorBounds, speakers: Speakers, metrics: DoorMetrics, conduct: Conduct) {
     this.#bounds = bounds;
+    this.#conduct = conduct;
     this.#speakers = speakers;
     const sockets = { noDelay: true, keepAlive: true, keepAliveInitialDelay: TCP_KEEP_ALIVE_MS };
     const greet = (socket: Socket): void => this.#greet(socket);
@@ -37,7 +47,10 @@ export class Listener {
       ? createTlsServer(
           {
             ...sockets,
-            ...bounds.tls,
+            ...contextOf(bounds.tls),
+            // A client whose certificate is missing or not of these authorities gets no further than the handshake.
+            requestCert: bounds.tls.clientCa !== undefined,
+            rejectUnauthorized: bounds.tls.clientCa !== undefined,
             ALPNProtocols: ["h2", "http/1.1"],
             handshakeTimeout: bounds.firstByteTimeoutMs,
           },
@@ -48,10 +61,25 @@ export class Listener {
     this.#server.on("tlsClientError", (_error: Error, socket: Socket) => socket.destroy());
     this.#server.maxConnections = bounds.maxConnections;
     // With TLS this is the connection below; closing it closes both.
-    this.#server.on("connection", (socket: Socket) => {
+    this.#server.on("drop", () => metrics.connectionRefused(door, "instance_connections"));
+    // With TLS this comes before the handshake; without, the connection that is refused is greeted all the same: see there.
+    this.#server.prependListener("connection", (socket: Socket) => {
+      const address = networkOf(socket.remoteAddress ?? "");
+      const open = this.#addresses.get(address) ?? 0;
+      const most = bounds.addressConnectsPerSecond;
+      const tooFast = this.#connects.take(address, most, Date.now()) > most;
+      if (tooFast || open >= bounds.maxAddressConnections) {
+        metrics.connectionRefused(door, tooFast ? "address_connects_per_second" : "address_connections");
+        socket.destroy();
+        return;
+      }
+      this.#addresses.set(address, open + 1);
       this.#sockets.add(socket);
       metrics.connectionOpened(door);
       socket.once("close", () => {
+        const left = (this.#addresses.get(address) ?? 1) - 1;
+        if (left > 0) this.#addresses.set(address, left);
+        else this.#addresses.delete(address);
         this.#sockets.delete(socket);
         metrics.connectionClosed(door);
         if (this.#sockets.size === 0) this.#emptied?.();
@@ -70,6 +98,11 @@ export class Listener {
         resolve(typeof address === "object" && address !== null ? address.port : port);
       });
     });
+  }
+
+  /** Shows and asks from now on what this says; connections that are open go on. Whether clients need certificates stays. */
+  renew(tls: DoorTls): void {
+    if (this.#server instanceof TlsServer) this.#server.setSecureContext(contextOf(tls));
   }
 
   /** Takes no more connections. Those that are open go on, but for those that have not said anything. */
@@ -93,8 +126,17 @@ export class Listener {
   #greet(socket: Socket): void {
     // The protocols' own handlers come later; an error before them must not end the process.
     socket.on("error", () => socket.destroy());
+    if (socket.destroyed) return;
     this.#silent.add(socket);
     socket.once("close", () => this.#silent.delete(socket));
+    const delayMs = this.#conduct.delayMs(networkOf(socket.remoteAddress ?? ""));
+    if (delayMs === 0) this.#listenTo(socket);
+    else setTimeout(() => this.#listenTo(socket), delayMs);
+  }
+
+  /** Waits for its first bytes. */
+  #listenTo(socket: Socket): void {
+    if (socket.destroyed) return;
     const giveUp = (): void => {
       socket.destroy();
     };
@@ -106,7 +148,7 @@ export class Listener {
       head = Buffer.concat([head, chunk]);
       const start = head.subarray(0, PREFACE.length);
       const maybeHttp2 = start.equals(PREFACE.subarray(0, start.length));
-      if (maybeHttp2 && start.length < PREFACE.length) return;
+      if (maybeHttp2 && head.length < PREFACE.length + FRAME_HEAD_BYTES) return;
       this.#silent.delete(socket);
       socket.off("readable", sniff).off("timeout", giveUp).setTimeout(0);
       socket.unshift(head);
@@ -115,4 +157,10 @@ export class Listener {
     };
     socket.on("readable", sniff);
   }
+}
+
+/** Nothing older than TLS 1.2. */
+function contextOf({ cert, key, clientCa }: DoorTls): SecureContextOptions {
+  const shown = { cert, key, minVersion: "TLSv1.2" } as const;
+  return clientCa === undefined ? shown : { ...shown, ca: clientCa };
 }

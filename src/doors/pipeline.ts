@@ -1,14 +1,17 @@
 import type { DescMethod, Message } from "@bufbuild/protobuf";
+import { MethodOptions_IdempotencyLevel } from "@bufbuild/protobuf/wkt";
 import type { Logger } from "pino";
 import { ErrorReason } from "../../gen/leadline/v1/error_pb.ts";
+import type { Claims } from "../domain/deficit-round-robin.ts";
 import type { Principal } from "../domain/principal.ts";
 import { Refusal } from "../domain/refusal.ts";
-import type { ServiceEntry } from "../service/call.ts";
+import type { Call, ServiceEntry } from "../service/call.ts";
 import { checkRequest } from "../service/validation.ts";
 import type { Codec, Sink, Subscription, WatchSpec } from "../watch/spec.ts";
-import { type ActiveCall, deadlinePassed } from "./active-call.ts";
+import { type ActiveCall, CALLER_GONE, deadlinePassed } from "./active-call.ts";
+import { Admission } from "./admission.ts";
 import { encodeReply } from "./codec.ts";
-import { codeName, refusalOf } from "./failures.ts";
+import { codeName, limitOf, refusalOf } from "./failures.ts";
 import type { DoorMetrics } from "./metrics.ts";
 import { type Route, routesOf } from "./routes.ts";
 
@@ -18,15 +21,28 @@ import { type Route, routesOf } from "./routes.ts";
  */
 export type Authenticate = (bearer: string | undefined, peer: string) => Principal | Promise<Principal>;
 
-/** Whether the principal may call the method with this request. Throws a Refusal ROLE_FORBIDS. */
-export type Authorise = (principal: Principal, method: DescMethod, request: Message) => void;
+/**
+ * Whether the principal may call the method with this request. Throws a Refusal ROLE_FORBIDS. A promise: what has to be
+ * written down of the call before anything of it is done.
+ */
+export type Authorise = (call: Call, method: DescMethod, request: Message) => Promise<void> | undefined;
+
+/** What the caller's tenant has bought. */
+export interface Entitlements {
+  /** Whether the tenant may call this now. Throws a Refusal TIER_EXCLUDES, TENANT_SUSPENDED or TENANT_CLOSED. */
+  check(principal: Principal, method: DescMethod, request: Message): void;
+  /** Whether the tenant may watch this now. Throws a Refusal TIER_EXCLUDES or TENANT_CLOSED. */
+  checkWatch(spec: WatchSpec): void;
+}
 
 /** What each caller may use of this instance. */
 export interface Limits {
-  /** Counts a call. Throws a Refusal RATE_LIMITED that says when to come back. */
-  call(principal: Principal): void | Promise<void>;
+  /** Counts a call from this address. Throws a Refusal RATE_LIMITED that says when to come back. */
+  call(principal: Principal, peer: string): void;
   /** Takes a place for a watch; the result gives it back. Throws a Refusal RATE_LIMITED. */
-  watch(principal: Principal): () => void;
+  watch(principal: Principal, opening: { readonly peer: string; readonly resumes: boolean }): () => void;
+  /** How many rows the snapshot of a watch may have. */
+  snapshotRows(principal: Principal): number;
 }
 
 /**
@@ -40,10 +56,13 @@ export interface PipelineParts {
   readonly services: readonly ServiceEntry[];
   readonly authenticate: Authenticate;
   readonly authorise: Authorise;
+  readonly entitlements: Entitlements;
   readonly limits: Limits;
   readonly openWatch: OpenWatch;
   readonly metrics: DoorMetrics;
   readonly log: Logger;
+  /** What each tenant may claim when many large requests come at once. Default: all the same. */
+  readonly claims?: Claims;
 }
 
 /** Reads and decodes the request. It is called after the caller is known, so that nobody else makes us read. */
@@ -65,52 +84,91 @@ export interface Pipeline {
   drain(): void;
 }
 
+/** A read that has taken longer is admitted again before it is answered. */
+const LONG_MS = 1_000;
+
 /**
- * The pipeline: authenticate, count, read, authorise, validate, run. Each step refuses before the next one costs anything.
+ * The pipeline: authenticate, count, admit, read, authorise, look at what the tenant has bought, validate, run. Each step
+ * refuses before the next one costs anything.
  */
 export function createPipeline(parts: PipelineParts): Pipeline {
-  const { authenticate, authorise, limits, log, metrics, openWatch, services } = parts;
+  const { authenticate, authorise, entitlements, limits, log, metrics, openWatch, services } = parts;
+  const admission = new Admission(parts.claims);
   let draining = false;
 
   async function admit(call: ActiveCall, read: ReadRequest): Promise<Message> {
-    const { bearer, peer, refused } = call.arrival;
+    const { bearer, bytes = 0, connection, peer, refused } = call.arrival;
+    const start = connection.enter();
+    if (start !== undefined) {
+      await start;
+      if (call.aborted) throw CALLER_GONE;
+    }
     if (refused) throw refused;
     const known = authenticate(bearer, peer);
     const principal = known instanceof Promise ? await known : known;
     call.authenticated(principal);
-    const counted = limits.call(principal);
-    if (counted !== undefined) await counted;
-    const request = await read();
-    authorise(principal, call.route.method, request);
+    limits.call(principal, peer);
+    if (principal.kind !== "service-owner") {
+      const turn = admission.enter(principal.tenant, bytes);
+      if (turn !== undefined) await turn;
+    }
+    const message = read();
+    const request = message instanceof Promise ? await message : message;
+    const noted = authorise(call, call.route.method, request);
+    entitlements.check(principal, call.route.method, request);
     checkRequest(call.route.method.input, request);
+    if (noted !== undefined) await noted;
     return request;
   }
 
-  async function refusing<T>(call: ActiveCall, work: () => Promise<T>): Promise<T> {
-    try {
-      return await work();
-    } catch (error) {
-      throw refusalOf(error, call, log);
-    }
+  /** A call that waits reads when its time has come: who lost the right to it meanwhile is refused. */
+  async function admitAgain(call: ActiveCall, request: Message): Promise<void> {
+    const { route, arrival } = call;
+    if (route.method.idempotency !== MethodOptions_IdempotencyLevel.NO_SIDE_EFFECTS) return;
+    const principal = await authenticate(arrival.bearer, arrival.peer);
+    entitlements.check(principal, route.method, request);
   }
 
   async function answer(call: ActiveCall, read: ReadRequest, codec: Codec): Promise<Uint8Array> {
     const { route } = call;
-    const request = await admit(call, read);
-    if (route.kind !== "unary") throw new Error(`${route.path} is not unary`);
-    return encodeReply(route.method.output, await route.run(request, call), codec);
+    try {
+      const request = await admit(call, read);
+      if (route.kind !== "unary") throw new Error(`${route.path} is not unary`);
+      const result = await route.run(request, call);
+      if (Date.now() - call.startedMs >= LONG_MS) await admitAgain(call, request);
+      const reply = encodeReply(route.method.output, result, codec);
+      call.arrival.connection.ended(undefined);
+      return reply;
+    } catch (error) {
+      throw refused(call, error);
+    }
   }
 
   async function plan(call: ActiveCall, read: ReadRequest): Promise<WatchSpec> {
     const { route } = call;
     if (draining) throw new Refusal(ErrorReason.DRAINING, "the instance is stopping: watch on another one");
-    const request = await admit(call, read);
-    if (route.kind !== "watch") throw new Error(`${route.path} is not a watch`);
-    return await route.run(request, call);
+    try {
+      const request = await admit(call, read);
+      if (route.kind !== "watch") throw new Error(`${route.path} is not a watch`);
+      const spec = await route.run(request, call);
+      entitlements.checkWatch(spec);
+      call.arrival.connection.ended(undefined);
+      return spec;
+    } catch (error) {
+      throw refused(call, error);
+    }
+  }
+
+  function refused(call: ActiveCall, error: unknown): Refusal {
+    const refusal = refusalOf(error, call, log);
+    call.arrival.connection.ended(refusal);
+    return refusal;
   }
 
   function count(call: ActiveCall, refusal: Refusal | undefined): void {
     metrics.called(call.route.path, call.arrival.door, codeName(refusal), Date.now() - call.startedMs);
+    const limit = limitOf(refusal);
+    if (limit !== undefined) metrics.limited(limit);
   }
 
   return {
@@ -121,7 +179,9 @@ export function createPipeline(parts: PipelineParts): Pipeline {
     log,
     async unary(call, read, codec) {
       try {
-        const bytes = await withDeadline(call, () => refusing(call, () => answer(call, read, codec)));
+        const work = answer(call, read, codec);
+        const { timeoutMs } = call.arrival;
+        const bytes = await (timeoutMs === undefined ? work : withDeadline(call, timeoutMs, work));
         count(call, undefined);
         return bytes;
       } catch (refusal) {
@@ -129,7 +189,7 @@ export function createPipeline(parts: PipelineParts): Pipeline {
         throw refusal;
       }
     },
-    watch: (call, read) => refusing(call, () => plan(call, read)),
+    watch: plan,
     drain() {
       draining = true;
     },
@@ -137,16 +197,12 @@ export function createPipeline(parts: PipelineParts): Pipeline {
 }
 
 /** Lets the work take as long as the caller waits; what it does afterwards has nobody to answer to. */
-function withDeadline<T>(call: ActiveCall, work: () => Promise<T>): Promise<T> {
-  const { timeoutMs } = call.arrival;
-  if (timeoutMs === undefined) return work();
+function withDeadline<T>(call: ActiveCall, timeoutMs: number, work: Promise<T>): Promise<T> {
   return new Promise((resolve, reject) => {
     const timer = setTimeout(() => {
       call.abort();
       reject(deadlinePassed(call));
     }, timeoutMs);
-    work()
-      .finally(() => clearTimeout(timer))
-      .then(resolve, reject);
+    work.finally(() => clearTimeout(timer)).then(resolve, reject);
   });
 }

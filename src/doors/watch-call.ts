@@ -1,8 +1,9 @@
 import { ErrorReason } from "../../gen/leadline/v1/error_pb.ts";
+import { journalOf } from "../domain/audit-journal.ts";
 import { Refusal } from "../domain/refusal.ts";
 import type { Codec, Sink, Subscription, WatchOutcome, WatchSpec } from "../watch/spec.ts";
 import { type ActiveCall, deadlinePassed } from "./active-call.ts";
-import { codeName, refusalOf, refusalOfOutcome } from "./failures.ts";
+import { codeName, limitOf, refusalOf, refusalOfOutcome } from "./failures.ts";
 import type { DoorMetrics, DoorName } from "./metrics.ts";
 import type { Pipeline, ReadRequest } from "./pipeline.ts";
 
@@ -17,8 +18,8 @@ export interface Outlet {
   readonly codec: Codec;
   /** Sends the headers. Called once, before the first message. The taker is told from then on when the stream takes more. */
   begin(taker: Taker): void;
-  /** Writes one message. False: no more until the stream tells its taker. */
-  write(message: Uint8Array): boolean;
+  /** Writes one message: see `Sink.write`. */
+  write(message: Uint8Array, isLast: boolean): boolean;
   /** Bytes written and not handed to the network yet. */
   unsentBytes(): number;
   /** Ends the stream with a status; undefined: OK. Called once, with or without `begin` before it. */
@@ -86,11 +87,11 @@ export class WatchCall implements Sink, Taker {
     this.#subscription?.drained();
   }
 
-  write(message: Uint8Array): boolean {
+  write(message: Uint8Array, isLast: boolean): boolean {
     if (this.#ended || this.#closed) return false;
     this.#begin();
     this.#metrics.sent(this.#door, message.length);
-    return this.#outlet.write(message);
+    return this.#outlet.write(message, isLast);
   }
 
   unsentBytes(): number {
@@ -117,11 +118,17 @@ export class WatchCall implements Sink, Taker {
   }
 
   #open(spec: WatchSpec): void {
-    const { route, principal } = this.#call;
+    const { arrival, route, principal } = this.#call;
     const { limits, openWatch } = this.#pipeline;
-    this.#giveBack = limits.watch(principal);
+    // The tenant of a stream is the caller's, whatever stands between here and there.
+    if (principal.kind === "service-owner" || journalOf(principal.tenant, spec.kind) !== spec.tenant) {
+      throw new Error("a foreign watch");
+    }
+    this.#giveBack = limits.watch(principal, { peer: arrival.peer, resumes: spec.start.from === "position" });
     this.#metrics.watchOpened(route.path, this.#door);
-    this.#subscription = openWatch(spec, this, this.#hubDeadlineMs());
+    const { network } = arrival.connection;
+    const bounded = { ...spec, snapshotRowsMax: limits.snapshotRows(principal), network };
+    this.#subscription = openWatch(bounded, this, this.#hubDeadlineMs());
     if (!this.#ended) this.#begin();
   }
 
@@ -150,6 +157,8 @@ export class WatchCall implements Sink, Taker {
     clearTimeout(this.#deadlineTimer);
     this.#endTimer = setTimeout(() => this.#outlet.reset(), this.#options.endTimeoutMs);
     this.#count(codeName(refusal));
+    const limit = limitOf(refusal);
+    if (limit !== undefined) this.#metrics.limited(limit);
     this.#outlet.end(refusal);
   }
 
