@@ -1,3 +1,4 @@
+#!/usr/bin/env node
 import { run } from "./cli/main.ts";
 
 await run(process.argv);

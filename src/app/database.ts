@@ -8,13 +8,14 @@ import type { Config } from "../config.ts";
 import { sqlState } from "../store/connection.ts";
 import { type EmbeddedPostgres, startEmbedded } from "../store/embedded.ts";
 import { migrate } from "../store/migrate.ts";
-import { migrations, SCHEMA_VERSION } from "../store/migrations/index.ts";
+import { SCHEMA_VERSION } from "../store/migrations/index.ts";
+import { roleFacts, schemaFacts, serverFacts } from "./database-facts.ts";
+import { examineSession } from "./database-session.ts";
 import { ExitCode, reasonOf, StartError } from "./start-error.ts";
 
 /** The database and the login in the embedded server. */
 const embeddedName = "leadline";
 const connectTimeoutMs = 5_000;
-const oldestServer = 150_000;
 
 /** A database that is fit. */
 export interface Database extends AsyncDisposable {
@@ -85,12 +86,13 @@ async function prepare(server: EmbeddedPostgres, password: string): Promise<void
 
 /** Looks at the database as the role that serves. @returns warnings */
 async function examine(url: string): Promise<string[]> {
-  const client = new Client({
+  const connection = {
     connectionString: url,
     application_name: "leadline start",
     connectionTimeoutMillis: connectTimeoutMs,
     query_timeout: connectTimeoutMs,
-  });
+  };
+  const client = new Client(connection);
   client.on("error", () => {}); // what is under way is told by its own rejection
   const where = `${client.host}:${client.port}/${client.database ?? ""}`;
   try {
@@ -101,6 +103,7 @@ async function examine(url: string): Promise<string[]> {
   try {
     await examineServer(client);
     await examineRole(client);
+    await examineSession(connection);
     return await examineSchema(client);
   } catch (error) {
     if (error instanceof StartError) throw error;
@@ -111,68 +114,42 @@ async function examine(url: string): Promise<string[]> {
 }
 
 async function examineServer(client: Client): Promise<void> {
-  const { rows } = await client.query<{ number: string; text: string }>(
-    "select current_setting('server_version_num') as number, current_setting('server_version') as text",
-  );
-  if (Number(rows[0]?.number) >= oldestServer) return;
-  throw new StartError(ExitCode.CONFIG, `the database is Postgres ${rows[0]?.text}: use Postgres 15 or later`);
+  const { version, fit } = await serverFacts(client);
+  if (fit) return;
+  throw new StartError(ExitCode.CONFIG, `the database is Postgres ${version}: use Postgres 15 or later`);
 }
 
-/** Row-level security is the second wall between tenants: it must hold the role that serves. */
 async function examineRole(client: Client): Promise<void> {
-  const { rows } = await client.query<{ name: string; super: boolean; bypass: boolean; owns: boolean }>(
-    `select current_user as name,
-       exists (select from pg_roles r where r.rolsuper and pg_has_role(current_user, r.oid, 'member')) as super,
-       exists (select from pg_roles r where r.rolbypassrls and pg_has_role(current_user, r.oid, 'member')) as bypass,
-       exists (select from pg_class c where c.oid in (to_regclass('tenant'), to_regclass('event'), to_regclass('api_key'))
-         and pg_has_role(current_user, c.relowner, 'member')) as owns`,
-  );
-  const [role] = rows;
-  const wrong = role?.super
-    ? "is a superuser"
-    : role?.bypass
-      ? "has BYPASSRLS"
-      : role?.owns
-        ? "owns the tables"
-        : undefined;
+  const { name, wrong } = await roleFacts(client);
   if (wrong === undefined) return;
   throw new StartError(
     ExitCode.CONFIG,
-    `DATABASE_URL logs in as "${role?.name}", which ${wrong}, so the database would not keep tenants apart: name a login` +
+    `DATABASE_URL logs in as "${name}", which ${wrong}, so the database would not keep tenants apart: name a login` +
       " that owns nothing there (create role leadline login password '...'), the owner in DATABASE_ADMIN_URL, and run" +
       " `leadline migrate`",
   );
 }
 
 async function examineSchema(client: Client): Promise<string[]> {
-  const { rows: tables } = await client.query<{ there: boolean; readable: boolean }>(
-    `select to_regclass('migration') is not null as there,
-       coalesce(has_table_privilege(to_regclass('migration'), 'select'), false) as readable`,
-  );
-  if (tables[0]?.there !== true) {
+  const { state, missing, newer } = await schemaFacts(client);
+  if (state === "NONE") {
     throw new StartError(
       ExitCode.CONFIG,
       "the database has no schema of Leadline: run `leadline migrate` with DATABASE_ADMIN_URL set to the owner's login",
     );
   }
-  if (!tables[0].readable) {
+  if (state === "CLOSED") {
     throw new StartError(
       ExitCode.CONFIG,
       `the role "${client.user}" may not use the schema: run \`leadline migrate\` with DATABASE_ADMIN_URL, which lets it`,
     );
   }
-  const { rows } = await client.query<{ name: string }>("select name from migration order by name");
-  const ran = new Set(rows.map((row) => row.name));
-  const missing = migrations.filter(({ name }) => !ran.has(name));
   if (missing.length > 0) {
     throw new StartError(
       ExitCode.CONFIG,
-      `the database's schema is older than this release (it lacks ${missing.map(({ name }) => name).join(", ")}): run` +
-        " `leadline migrate`",
+      `the database's schema is older than this release (it lacks ${missing.join(", ")}): run \`leadline migrate\``,
     );
   }
-  const ours = new Set(migrations.map(({ name }) => name));
-  const newer = [...ran].filter((name) => !ours.has(name));
   if (newer.length === 0) return [];
   return [
     `the database's schema is newer (${newer.join(", ")}) than this release (${SCHEMA_VERSION}): that works until the` +

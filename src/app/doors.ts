@@ -1,4 +1,5 @@
 /** Opens the two doors of an instance, and drains them. */
+import { X509Certificate } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { createSecureContext } from "node:tls";
 import type { Registry } from "prom-client";
@@ -9,6 +10,7 @@ import { GrpcDoor } from "../doors/grpc.ts";
 import { Health } from "../doors/health.ts";
 import { HttpDoor } from "../doors/http.ts";
 import { createDoorMetrics } from "../doors/metrics.ts";
+import type { DoorBounds, DoorTls } from "../doors/options.ts";
 import { createPipeline, type PipelineParts } from "../doors/pipeline.ts";
 import { createReflection } from "../doors/reflection.ts";
 import type { Hubs } from "../watch/hubs.ts";
@@ -21,12 +23,6 @@ export interface DoorsParts extends Omit<PipelineParts, "metrics" | "openWatch">
   ready(): Promise<boolean>;
 }
 
-/** Certificate chain and private key, PEM. */
-export interface Tls {
-  readonly cert: string;
-  readonly key: string;
-}
-
 /** Two doors that are open. */
 export interface Doors extends AsyncDisposable {
   readonly grpcPort: number;
@@ -34,18 +30,25 @@ export interface Doors extends AsyncDisposable {
   /** `host:port`, as a client on this machine reaches the gRPC door; with TLS a URL. */
   readonly grpcAddress: string;
   readonly httpUrl: string;
+  /** Shows other certificates to new connections. */
+  renew(tls: DoorTls): void;
 }
 
 /** The watches' readers are told to come back within so long. */
 const retrySpreadMs = 1_000;
 
 /** The files that the settings name; undefined: no TLS. Throws a StartError. */
-export function readTls(config: Config): Tls | undefined {
-  const { tlsCertificate, tlsKey } = config;
+export function readTls(config: Config): DoorTls | undefined {
+  const { tlsCertificate, tlsClientCa, tlsKey } = config;
   if (tlsCertificate === undefined || tlsKey === undefined) return undefined;
   const tls = { cert: readPem("LEADLINE_TLS_CERTIFICATE", tlsCertificate), key: readPem("LEADLINE_TLS_KEY", tlsKey) };
+  if (tlsClientCa !== undefined) return { ...checked(tls), clientCa: readAuthorities(tlsClientCa) };
+  return checked(tls);
+}
+
+function checked(tls: DoorTls): DoorTls {
   try {
-    createSecureContext(tls);
+    createSecureContext({ cert: tls.cert, key: tls.key });
   } catch (error) {
     const problem = "LEADLINE_TLS_CERTIFICATE and LEADLINE_TLS_KEY are no certificate and its private key in PEM";
     throw new StartError(ExitCode.CONFIG, `${problem} (${reasonOf(error)}): correct the files`, error);
@@ -53,8 +56,20 @@ export function readTls(config: Config): Tls | undefined {
   return tls;
 }
 
+/** Node takes a file without a certificate for no authority at all, and would let nobody in without a word. */
+function readAuthorities(path: string): string {
+  const text = readPem("LEADLINE_TLS_CLIENT_CA", path);
+  try {
+    new X509Certificate(text);
+  } catch (error) {
+    const problem = "LEADLINE_TLS_CLIENT_CA has no certificate in PEM";
+    throw new StartError(ExitCode.CONFIG, `${problem} (${reasonOf(error)}): correct the file`, error);
+  }
+  return text;
+}
+
 /** Throws a StartError when a port cannot be had. Disposal drains. */
-export async function openDoors(config: Config, tls: Tls | undefined, parts: DoorsParts): Promise<Doors> {
+export async function openDoors(config: Config, tls: DoorTls | undefined, parts: DoorsParts): Promise<Doors> {
   const { hubs, log, registry, services } = parts;
   const pipeline = createPipeline({
     ...parts,
@@ -64,7 +79,7 @@ export async function openDoors(config: Config, tls: Tls | undefined, parts: Doo
   const described = services.map(({ service }) => service);
   const health = new Health(described.map(({ typeName }) => typeName));
   const reflection = createReflection([...described, ...builtinServices]);
-  const bounds = { tls, maxMessageBytes: config.messageMaxBytes };
+  const bounds = boundsOf(config, tls);
   const grpc = new GrpcDoor(
     { pipeline, health, reflection },
     { ...bounds, host: config.grpcHost, port: config.grpcPort },
@@ -75,6 +90,7 @@ export async function openDoors(config: Config, tls: Tls | undefined, parts: Doo
       ...bounds,
       host: config.httpHost,
       port: config.httpPort,
+      headersTimeoutMs: config.headersTimeoutMs,
       corsOrigins: config.allowedOrigins,
       metricsToken: config.metricsToken,
     },
@@ -94,11 +110,40 @@ export async function openDoors(config: Config, tls: Tls | undefined, parts: Doo
     httpPort,
     grpcAddress: `${scheme}${reachable(config.grpcHost)}:${grpcPort}`,
     httpUrl: `${scheme || "http://"}${reachable(config.httpHost)}:${httpPort}`,
+    renew(renewed) {
+      for (const door of [grpc, http]) door.renew(renewed);
+    },
     async [Symbol.asyncDispose]() {
       log.info("draining");
       const drainWatches = () => hubs.drain(retrySpreadMs);
       await drain({ health, pipeline, doors: [grpc, http], drainWatches }, { graceMs: config.drainTimeoutMs });
     },
+  };
+}
+
+/** What both doors hold their peers to. */
+export function boundsOf(config: Config, tls: DoorTls | undefined): Partial<DoorBounds> {
+  const { firstByteTimeoutMs, requestTimeoutMs, answerTimeoutMs, pingIntervalMs, pingTimeoutMs } = config;
+  return {
+    ...{ tls, firstByteTimeoutMs, requestTimeoutMs, answerTimeoutMs, pingIntervalMs, pingTimeoutMs },
+    maxMessageBytes: config.messageMaxBytes,
+    maxRequestBytes: config.instanceRequestBytes,
+    maxAddressRequestBytes: config.addressRequestBytes,
+    addressAnonymousCallsPerSecond: config.addressAnonymousCallsPerSecond,
+    maxHeaderBytes: config.headerMaxBytes,
+    maxUnpacking: config.unpackedAtATime,
+    maxConnections: config.instanceConnections,
+    maxAddressConnections: config.addressConnections,
+    addressConnectsPerSecond: config.addressConnectsPerSecond,
+    maxConcurrentStreams: config.connectionStreams,
+    sessionMemoryMb: config.connectionMemoryMb,
+    resetBurst: config.connectionResetBurst,
+    resetsPerSecond: config.connectionResetsPerSecond,
+    refusedBurst: config.connectionRefusedBurst,
+    refusedPerSecond: config.connectionRefusedPerSecond,
+    addressRefusedPerSecond: config.addressRefusedPerSecond,
+    callsInATurn: config.connectionCallsInATurn,
+    maxUnsentBytes: config.connectionUnsentBytes,
   };
 }
 

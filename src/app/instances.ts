@@ -1,5 +1,6 @@
 /** The instances that run on one database, as each tells it: a row, renewed every few seconds. */
 import type { MikroORM } from "@mikro-orm/postgresql";
+import { SCHEMA_VERSION } from "../store/migrations/index.ts";
 import { drawId } from "../wire/draw-id.ts";
 
 export interface InstanceOptions {
@@ -34,8 +35,8 @@ export class Instance {
     const em = this.#orm.em.fork();
     await em.execute(`delete from instance where seen_at < clock_timestamp() - interval '${forgetAfter}'`);
     await em.execute(
-      "insert into instance (id, started_at, seen_at) values (?, clock_timestamp(), clock_timestamp())",
-      [this.id],
+      "insert into instance (id, started_at, seen_at, schema) values (?, clock_timestamp(), clock_timestamp(), ?)",
+      [this.id, SCHEMA_VERSION],
     );
     this.#timer = setInterval(() => {
       this.#renewing = this.#renew();
@@ -70,9 +71,9 @@ export class Instance {
   async #renew(): Promise<void> {
     try {
       await this.#orm.em.fork().execute(
-        `insert into instance (id, started_at, seen_at) values (?, clock_timestamp(), clock_timestamp())
+        `insert into instance (id, started_at, seen_at, schema) values (?, clock_timestamp(), clock_timestamp(), ?)
            on conflict (id) do update set seen_at = excluded.seen_at`,
-        [this.id],
+        [this.id, SCHEMA_VERSION],
       );
     } catch (error) {
       this.#options.onError(error);

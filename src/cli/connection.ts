@@ -9,6 +9,8 @@ export interface ConnectionOptions {
   readonly address?: string;
   readonly key?: string;
   readonly ca?: string;
+  readonly cert?: string;
+  readonly certKey?: string;
   readonly json?: boolean;
 }
 
@@ -26,6 +28,8 @@ export function withConnection(command: Command): Command {
     )
     .option("--key <key>", "the key (default: LEADLINE_KEY, or the key that a local `leadline serve` keeps)")
     .option("--ca <file>", "TLS: a PEM file with the authorities to trust")
+    .option("--cert <file>", "TLS: a PEM file with the client's certificate, for a service that asks for one")
+    .option("--cert-key <file>", "TLS: a PEM file with its key")
     .option("--json", "JSON in place of text: one object a line");
 }
 
@@ -42,16 +46,22 @@ export function resolveConnection(
 ): { address: string; key: string } {
   const address = given(options.address) ?? given(env.LEADLINE_ADDRESS) ?? defaultAddress;
   const key = given(options.key) ?? given(env.LEADLINE_KEY) ?? (isLocal(address) ? localKey(env, holder) : undefined);
+  if (key !== undefined && !/^[\x21-\x7e]+$/.test(key)) {
+    throw wrongUse("the key has blanks or line ends in it; it is one word, as it was printed");
+  }
   return { address, key: key ?? "" };
 }
 
 /** A client as the options and the environment say. The caller closes it. */
 export function connect(options: ConnectionOptions, env: Environment, holder?: KeyHolder): LeadlineClient {
   const { address, key } = resolveConnection(options, env, holder);
-  return createLeadlineClient({ address, key, ca: options.ca === undefined ? undefined : readCa(options.ca) });
+  const { ca, cert, certKey } = options;
+  if ((cert === undefined) !== (certKey === undefined)) throw wrongUse("--cert and --cert-key go together");
+  const certificate = cert && certKey ? { cert: readPem(cert), key: readPem(certKey) } : undefined;
+  return createLeadlineClient({ address, key, ca: ca === undefined ? undefined : readPem(ca), certificate });
 }
 
-function readCa(path: string): string {
+function readPem(path: string): string {
   try {
     return readFileSync(path, "utf8");
   } catch (error) {

@@ -1,100 +1,80 @@
-import { Client } from "pg";
-import { type Finding, fail, messageOf, ok, warn } from "./doctor-finding.ts";
+import { Client, type ClientConfig } from "pg";
+import { roleFacts, schemaFacts, serverFacts } from "../app/database-facts.ts";
+import { examineSession } from "../app/database-session.ts";
+import { reasonOf, StartError } from "../app/start-error.ts";
+import { SCHEMA_VERSION } from "../store/migrations/index.ts";
+import { type Finding, fail, ok, warn } from "./doctor-finding.ts";
 
 const answerTimeoutMs = 5_000;
-const oldestVersion = 15;
 /** A clock further off than this makes times in logs misleading and short-lived tokens wrong. */
 const clockToleranceMs = 2_000;
 
-/**
- * What is to be found out about the database that DATABASE_URL names, as the role in it. `migrations`: the names of those
- * that this release needs, oldest first.
- */
-export async function databaseFindings(url: string, migrations: readonly string[]): Promise<Finding[]> {
-  const client = new Client({
+/** What is to be found out about the database that DATABASE_URL names, as the role in it. */
+export async function databaseFindings(url: string): Promise<Finding[]> {
+  const connection = {
     connectionString: url,
     application_name: "leadline doctor",
     connectionTimeoutMillis: answerTimeoutMs,
     query_timeout: answerTimeoutMs,
-  });
+  };
+  const client = new Client(connection);
   client.on("error", () => undefined);
   const where = `${client.user ?? "?"}@${client.host}:${client.port}/${client.database ?? "?"}`;
   try {
     await client.connect();
   } catch (error) {
-    return [fail("database", `${where}: ${messageOf(error)}`, "start Postgres, or correct DATABASE_URL")];
+    return [fail("database", `${where}: ${reasonOf(error)}`, "start Postgres, or correct DATABASE_URL")];
   }
   try {
     return [
-      await versionFinding(client, where),
-      ...(await roleFindings(client)),
-      ...(await schemaFindings(client, migrations)),
+      await serverFinding(client, where),
+      await roleFinding(client),
+      await sessionFinding(connection),
+      ...(await schemaFindings(client)),
       await clockFinding(client),
       await durabilityFinding(client),
     ];
   } catch (error) {
-    return [fail("database", `${where}: ${messageOf(error)}`, "look at the Postgres log")];
+    return [fail("database", `${where}: ${reasonOf(error)}`, "look at the Postgres log")];
   } finally {
     await client.end();
   }
 }
 
-async function versionFinding(client: Client, where: string): Promise<Finding> {
-  const { rows } = await client.query<{ number: string; text: string }>(
-    "select current_setting('server_version_num') as number, current_setting('server_version') as text",
-  );
-  const major = Math.floor(Number(rows[0]?.number) / 10_000);
-  const message = `Postgres ${rows[0]?.text} as ${where}`;
-  return major >= oldestVersion
-    ? ok("database", message)
-    : fail("database", message, "upgrade to Postgres 15 or later");
+async function serverFinding(client: Client, where: string): Promise<Finding> {
+  const { version, fit } = await serverFacts(client);
+  const message = `Postgres ${version} as ${where}`;
+  return fit ? ok("database", message) : fail("database", message, "upgrade to Postgres 15 or later");
 }
 
-async function roleFindings(client: Client): Promise<Finding[]> {
-  const { rows } = await client.query<{
-    name: string;
-    super: boolean;
-    bypass: boolean;
-    member: boolean;
-    owns: string;
-  }>(`
-    select rolname as name, rolsuper as super, rolbypassrls as bypass,
-      exists (select from pg_roles a where a.rolname = 'leadline_app' and pg_has_role(current_user, a.oid, 'member')) as member,
-      (select count(*) from pg_class where relkind in ('r', 'p') and relowner = r.oid
-        and relnamespace = current_schema()::regnamespace) as owns
-    from pg_roles r where rolname = current_user`);
-  const role = rows[0];
-  if (role === undefined) return [];
+async function roleFinding(client: Client): Promise<Finding> {
+  const { name, wrong } = await roleFacts(client);
+  if (wrong === undefined) return ok("role", `row-level security holds ${name}`);
   const advice = "make a login role for instances that owns nothing, and name it in DATABASE_URL";
-  if (role.super) return [fail("role", `${role.name} is a superuser: row-level security does not hold it`, advice)];
-  if (role.bypass) return [fail("role", `${role.name} has BYPASSRLS: row-level security does not hold it`, advice)];
-  if (Number(role.owns) > 0) return [fail("role", `${role.name} owns ${role.owns} of the tables`, advice)];
-  if (!role.member) {
-    return [
-      fail("role", `${role.name} is no member of leadline_app`, "run `leadline migrate` with DATABASE_ADMIN_URL"),
-    ];
-  }
-  return [ok("role", `${role.name} owns nothing and is a member of leadline_app`)];
+  return fail("role", `${name} ${wrong}: row-level security does not hold it`, advice);
 }
 
-async function schemaFindings(client: Client, migrations: readonly string[]): Promise<Finding[]> {
-  const { rows: table } = await client.query<{ there: boolean }>(
-    "select to_regclass('migration') is not null as there",
-  );
-  if (table[0]?.there !== true) {
-    return [fail("schema", "the database has no schema of Leadline", "run `leadline migrate` with DATABASE_ADMIN_URL")];
+async function sessionFinding(connection: ClientConfig): Promise<Finding> {
+  try {
+    await examineSession(connection);
+    return ok("sessions", "are the instance's own: there is no pooler in between that lends them");
+  } catch (error) {
+    if (!(error instanceof StartError)) throw error;
+    return fail("sessions", error.message, "name Postgres itself in DATABASE_URL");
   }
-  const { rows } = await client.query<{ name: string }>("select name from migration order by name");
-  const ran = new Set(rows.map(({ name }) => name));
-  const missing = migrations.filter((name) => !ran.has(name));
-  const ours = new Set(migrations);
-  const newer = [...ran].filter((name) => !ours.has(name));
+}
+
+async function schemaFindings(client: Client): Promise<Finding[]> {
+  const { state, missing, newer } = await schemaFacts(client);
+  const owner = "run `leadline migrate` with DATABASE_ADMIN_URL";
+  if (state === "NONE") return [fail("schema", "the database has no schema of Leadline", owner)];
+  if (state === "CLOSED") return [fail("schema", `${client.user} may not use the schema`, owner)];
   const schema =
     missing.length > 0
       ? fail("schema", `these migrations have not run: ${missing.join(", ")}`, "run `leadline migrate`")
       : newer.length > 0
         ? warn("schema", `a newer release has migrated it: ${newer.join(", ")}`, "update this instance soon")
-        : ok("schema", `current: ${migrations.at(-1) ?? "empty"}`);
+        : ok("schema", `current: ${SCHEMA_VERSION}`);
   return [schema, await securityFinding(client)];
 }
 

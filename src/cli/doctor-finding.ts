@@ -18,10 +18,3 @@ export function warn(check: string, message: string, advice: string): Finding {
 export function fail(check: string, message: string, advice: string): Finding {
   return { check, result: "fail", message, advice };
 }
-
-/** An error's message; errors of several connection attempts have theirs inside. */
-export function messageOf(error: unknown): string {
-  if (error instanceof AggregateError && error.message === "") return error.errors.map(messageOf).join(", ");
-  if (error instanceof Error) return error.message === "" ? error.name : error.message;
-  return String(error);
-}

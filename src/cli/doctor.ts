@@ -3,16 +3,17 @@ import { dirname, resolve } from "node:path";
 import { styleText } from "node:util";
 import { Command } from "commander";
 import { Health, HealthCheckResponse_ServingStatus as Serving } from "../../gen/grpc/health/v1/health_pb.ts";
+import { reasonOf } from "../app/start-error.ts";
 import type { Config } from "../config.ts";
 import { Exit } from "./cli-error.ts";
 import { type ConnectionOptions, clientVariables, connect, resolveConnection, withConnection } from "./connection.ts";
-import { type Finding, fail, messageOf, ok, warn } from "./doctor-finding.ts";
+import { type Finding, fail, ok, warn } from "./doctor-finding.ts";
 import type { Terminal } from "./terminal.ts";
 
 const answerTimeoutMs = 3_000;
 
 const help = `
-Looks at the settings, the database (role, schema, row-level security, clock), NATS, and whether a running service answers on
+Looks at the settings, the database (role, sessions, schema, row-level security, clock), NATS, and whether a running service answers on
 both doors and takes the key. Nothing is changed. The exit code is 1 when a check failed.
 
 Examples:
@@ -82,11 +83,7 @@ async function settingsFindings(terminal: Terminal): Promise<{ config: Config | 
 async function storeFindings(config: Config): Promise<Finding[]> {
   if (config.databaseUrl === undefined) return [folderFinding(config.dataDir)];
   const { databaseFindings } = await import("./doctor-database.ts");
-  const { migrations } = await import("../store/migrations/index.ts");
-  return databaseFindings(
-    config.databaseUrl,
-    migrations.map(({ name }) => name),
-  );
+  return databaseFindings(config.databaseUrl);
 }
 
 function folderFinding(dataDir: string): Finding {
@@ -97,7 +94,7 @@ function folderFinding(dataDir: string): Finding {
   } catch (error) {
     return fail(
       "database",
-      `embedded, in ${folder}: ${messageOf(error)}`,
+      `embedded, in ${folder}: ${reasonOf(error)}`,
       "set LEADLINE_DATA_DIR to a folder of your own",
     );
   }
@@ -124,7 +121,7 @@ async function busFinding(config: Config): Promise<Finding> {
   } catch (error) {
     return fail(
       "bus",
-      `NATS: ${messageOf(error)}`,
+      `NATS: ${reasonOf(error)}`,
       "start nats-server, or correct NATS_URL; changes arrive seconds late",
     );
   }
@@ -145,7 +142,7 @@ async function grpcFinding(options: DoctorOptions, terminal: Terminal): Promise<
     return warn("gRPC door", `${address} is not serving: it is starting or stopping`, "try again in some seconds");
   } catch (error) {
     const advice = "start it with `leadline serve`, or say where it is with --address";
-    return fail("gRPC door", `${address} does not answer: ${messageOf(error)}`, advice);
+    return fail("gRPC door", `${address} does not answer: ${reasonOf(error)}`, advice);
   } finally {
     client.close();
   }
@@ -165,7 +162,7 @@ async function httpFinding(config: Config): Promise<Finding> {
     );
   } catch (error) {
     const cause = error instanceof Error && error.cause !== undefined ? error.cause : error;
-    return warn("HTTP door", `${url}: ${messageOf(cause)}`, "browsers cannot reach it: look at LEADLINE_HTTP_PORT");
+    return warn("HTTP door", `${url}: ${reasonOf(cause)}`, "browsers cannot reach it: look at LEADLINE_HTTP_PORT");
   }
 }
 
@@ -177,7 +174,7 @@ async function keyFinding(options: DoctorOptions, terminal: Terminal): Promise<F
     const { tenant } = await client.tenants.getTenant({}, { timeoutMs: answerTimeoutMs });
     return ok("key", `is of tenant ${tenant?.id ?? "?"}`);
   } catch (error) {
-    return warn("key", messageOf(error), "give another with --key or LEADLINE_KEY");
+    return warn("key", reasonOf(error), "give another with --key or LEADLINE_KEY");
   } finally {
     client.close();
   }

@@ -13,6 +13,7 @@ import { FlagSchema } from "../../gen/leadline/v1/report_pb.ts";
 import type { LeadlineClient } from "../client/node.ts";
 import { Exit, wrongUse } from "./cli-error.ts";
 import { type ConnectionOptions, connect, withConnection } from "./connection.ts";
+import { listInbound } from "./import-inbound.ts";
 import { chunksOf, type FileItem, itemsOf } from "./import-items.ts";
 import { allPages } from "./pages.ts";
 import { progressOn } from "./progress.ts";
@@ -29,20 +30,25 @@ taken or refused by itself, and the line of each says what became of it:
   ALREADY_KNOWN  the same was known; nothing changed
   SUPERSEDED     the source has said something later; nothing changed
   WARNED         it was applied, with flags
-  UNMATCHED      it fits no booking or order that is known: it waits on the work list
+  UNMATCHED      it fits no booking or order that is known, or its code is not mapped: it waits on the work list
   REFUSED        it is malformed or not allowed; nothing was kept
+  PASSED_OVER    its code is known and moves nothing; nothing was recorded
 Importing the same again changes nothing. The exit code is 1 when an item was refused.
 
 Examples:
   leadline import --carrier MAEU booking.json events.json
   curl -s https://carrier.example/v3/events | leadline import --json -
+  leadline import --carrier LH --format coded-event fsu.json
   leadline import --work-list
-  leadline import --retry`;
+  leadline import --retry
+  leadline import --inbound --source-id MSG-7`;
 
 interface ImportOptions extends ConnectionOptions {
   readonly carrier?: string;
   readonly format?: MessageFormat;
   readonly workList?: boolean;
+  readonly inbound?: boolean;
+  readonly sourceId?: string;
   /** True: the oldest ones. */
   readonly retry?: true | string[];
 }
@@ -56,7 +62,7 @@ interface Told {
 /** `leadline import`. */
 export function importCommand(terminal: Terminal): Command {
   const command = new Command("import")
-    .description("take DCSA booking requests and Track & Trace events as they are")
+    .description("take DCSA booking requests, Track & Trace events and coded events as they are")
     .argument("[file...]", "JSON files; - is standard input")
     .option("--carrier <code>", "the carrier that sent them, where they do not say, or that the requests go to")
     .option(
@@ -65,7 +71,9 @@ export function importCommand(terminal: Terminal): Command {
       oneWord<MessageFormat>(MessageFormatSchema),
     )
     .option("--work-list", "list what matched nothing, the oldest first")
-    .option("--retry [id...]", "try work items again: these, or the oldest 500")
+    .option("--retry [id...]", "try work items again: these, or the 500 tried the longest ago")
+    .option("--inbound", "list items as they came, the newest first, where your tier keeps them")
+    .option("--source-id <id>", "with --inbound: only those with this id of their source")
     .addHelpText("after", help);
   return withConnection(command).action((files: string[], options: ImportOptions) =>
     runImport(files, options, terminal),
@@ -73,13 +81,16 @@ export function importCommand(terminal: Terminal): Command {
 }
 
 async function runImport(files: string[], options: ImportOptions, terminal: Terminal): Promise<void> {
-  const asked = [files.length > 0, options.workList === true, options.retry !== undefined].filter(Boolean);
-  if (asked.length !== 1) throw wrongUse("give files, --work-list or --retry: one of them");
+  const listed = [options.workList === true, options.inbound === true, options.retry !== undefined];
+  const asked = [files.length > 0, ...listed].filter(Boolean);
+  if (asked.length !== 1) throw wrongUse("give files, --work-list, --retry or --inbound: one of them");
   const items = files.flatMap(itemsOf);
   const client = connect(options, terminal.env);
   try {
     if (options.workList) await listWork(client, options, terminal);
-    else if (options.retry !== undefined) await retryWork(client, options.retry, options, terminal);
+    else if (options.inbound) {
+      await listInbound(client.imports, options.sourceId ?? "", options.json === true, terminal);
+    } else if (options.retry !== undefined) await retryWork(client, options.retry, options, terminal);
     else await importItems(client, items, options, terminal);
   } finally {
     client.close();

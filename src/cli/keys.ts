@@ -8,6 +8,7 @@ import {
   RevokeKeyResponseSchema,
 } from "../../gen/leadline/v1/tenant_service_pb.ts";
 import { type ConnectionOptions, connect, type KeyHolder, withConnection } from "./connection.ts";
+import { withExamples } from "./examples.ts";
 import { allPages } from "./pages.ts";
 import { plain, table } from "./table.ts";
 import type { Terminal } from "./terminal.ts";
@@ -23,6 +24,8 @@ interface CreateOptions extends TenantOptions {
   readonly role: Role;
   readonly carrier?: string;
   readonly expires?: string;
+  readonly support?: boolean;
+  readonly reason?: string;
 }
 
 interface LinkOptions extends ConnectionOptions {
@@ -37,18 +40,22 @@ A key belongs to one tenant and has one role: OWNER (everything), OPERATOR (orde
 Examples:
   leadline keys create --name "warehouse 3" --role operator --expires 90d
   leadline keys create --name maersk --role carrier --carrier MAEU
+  leadline keys create --tenant acme --support --role viewer --name "ticket 7" --reason "cannot see PO-1"
   leadline keys list
-  leadline keys revoke key_5cm1x0q2f7r8a9bd`;
+  leadline keys revoke key_5cm1x0q2f7r8a9bd
+  leadline keys link --order po-7 --lifetime 2d`;
 
 /** `leadline keys`. */
 export function keysCommand(terminal: Terminal): Command {
-  const keys = new Command("keys").description("make, list and revoke API keys").addHelpText("after", help);
+  const keys = new Command("keys").description("make, list and revoke API keys");
   const create = new Command("create")
     .description("make a key and show its secret, this once")
     .requiredOption("--name <name>", "what it is for")
     .requiredOption("--role <role>", wordsOf(RoleSchema).join(", "), oneWord(RoleSchema))
     .option("--carrier <code>", "the carrier whose bookings it sees; with the role CARRIER")
-    .option("--expires <when>", "when it ends: a time, or a span such as 90d (default: never)");
+    .option("--expires <when>", "when it ends: a time, or a span such as 90d (default: never)")
+    .option("--support", "service owner: a key to help the tenant, a viewer's for at most 8h (default: 1h)")
+    .option("--reason <text>", "why it is made; with --support");
   const list = new Command("list").description("list keys, the newest first");
   const revoke = new Command("revoke").description("end a key and its streams").argument("<id>", "the key's id");
   const link = new Command("link")
@@ -61,7 +68,7 @@ export function keysCommand(terminal: Terminal): Command {
   withConnection(revoke).action((id: string, options: TenantOptions) => revokeKey(id, options, terminal));
   withConnection(link).action((options: LinkOptions) => createLink(options, terminal));
   for (const one of [create, list, revoke, link]) keys.addCommand(one);
-  return keys;
+  return withExamples(keys, help);
 }
 
 /** Naming a tenant is the service owner's business. */
@@ -78,6 +85,8 @@ async function createKey(options: CreateOptions, terminal: Terminal): Promise<vo
       name: options.name,
       role: options.role,
       carrier: options.carrier ?? "",
+      support: options.support ?? false,
+      reason: options.reason ?? "",
       ...(expiresAt === undefined ? {} : { expiresAt }),
     });
     if (options.json) return await terminal.out.json(toJson(CreateKeyResponseSchema, response));

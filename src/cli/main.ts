@@ -1,10 +1,15 @@
+import { readFileSync } from "node:fs";
 import { Command, CommanderError } from "commander";
+import { auditCommand } from "./audit.ts";
+import { changesCommand } from "./changes.ts";
 import { asCliError, type CliError, Exit, errorText, exitCodesHelp } from "./cli-error.ts";
 import { resolveConnection } from "./connection.ts";
 import { doctorCommand } from "./doctor.ts";
+import { flowsCommand } from "./flows.ts";
 import { importCommand } from "./import.ts";
 import { keysCommand } from "./keys.ts";
 import { migrateCommand } from "./migrate.ts";
+import { redactCommand } from "./redact.ts";
 import { reportCommand } from "./report.ts";
 import { serveCommand } from "./serve-command.ts";
 import { tenantsCommand } from "./tenants.ts";
@@ -22,13 +27,18 @@ Examples:
 export function program(terminal: Terminal): Command {
   const command = new Command("leadline")
     .description("Where every order stands, and whether the carrier has confirmed the space.")
+    .version(release(), "--version", "print the release")
     .addHelpText("after", `${examples}\n${exitCodesHelp}`);
   const commands = [
     serveCommand(),
     watchCommand(terminal),
+    changesCommand(terminal),
     reportCommand(terminal),
     importCommand(terminal),
+    flowsCommand(terminal),
     keysCommand(terminal),
+    auditCommand(terminal),
+    redactCommand(terminal),
     tenantsCommand(terminal),
     migrateCommand(terminal),
     doctorCommand(terminal),
@@ -39,7 +49,7 @@ export function program(terminal: Terminal): Command {
       writeOut: (text) => terminal.out.stream.write(text),
       writeErr: lineOnStderr(terminal),
     });
-    if (one.commands.length === 0) one.showHelpAfterError(`hint: ${pathOf(one)} --help tells what there is`);
+    one.showHelpAfterError(`hint: ${pathOf(one)} --help tells what there is`);
   }
   return command;
 }
@@ -74,6 +84,14 @@ function described(error: unknown, argv: readonly string[], terminal: Terminal):
   const typed = argv.find((word) => word.startsWith("--address="))?.slice("--address=".length) ?? argv[at + 1];
   const options = at >= 0 && typed !== undefined ? { address: typed } : {};
   return asCliError(error, resolveConnection(options, terminal.env).address);
+}
+
+/** What package.json says. */
+function release(): string {
+  const { version } = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8")) as {
+    version: string;
+  };
+  return version;
 }
 
 /** `leadline keys create`. */

@@ -1,6 +1,6 @@
 import { defaultBackoff, waitBefore } from "../client/backoff.ts";
 import { pause, systemClock } from "../client/clock.ts";
-import { LeadlineError } from "../client/leadline-error.ts";
+import { isFinal, LeadlineError } from "../client/leadline-error.ts";
 import { Status } from "../client/status.ts";
 
 const attempts = 6;
@@ -15,7 +15,7 @@ export async function repeatedly<T>(call: () => Promise<T>, signal: AbortSignal)
     try {
       return await call();
     } catch (error) {
-      if (!(error instanceof LeadlineError) || !worthAnother.has(error.code)) throw error;
+      if (!(error instanceof LeadlineError) || !worthAnother.has(error.code) || isFinal(error)) throw error;
       if (attempt + 1 >= attempts || signal.aborted) throw error;
       await pause(systemClock, waitBefore(attempt, error.retryAfterMs, defaultBackoff, Math.random()), signal);
     }

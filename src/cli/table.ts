@@ -13,7 +13,7 @@ export function table(header: readonly string[], rows: readonly (readonly string
 }
 
 /** The columns that a text takes: what colours it takes none. */
-export function widthOf(text: string): number {
+function widthOf(text: string): number {
   return [...stripVTControlCharacters(text)].length;
 }
 

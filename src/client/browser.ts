@@ -36,11 +36,7 @@ export interface LeadlineWebClient {
 
 /** Makes a client. Over cleartext HTTP a browser opens six connections to one origin: open few watches with wide filters. */
 export function createLeadlineWebClient(options: LeadlineWebClientOptions): LeadlineWebClient {
-  return webClientOver(transportOf(options));
-}
-
-/** The same over any Connect transport, those of connect-node among them. */
-export function webClientOver(transport: Transport): LeadlineWebClient {
+  const transport = transportOf(options);
   const orders = createClient(OrderService, transport);
   const bookings = createClient(BookingService, transport);
   return {

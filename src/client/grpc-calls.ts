@@ -120,6 +120,9 @@ function isServiceError(error: unknown): error is ServiceError {
 /** The headers of a call: `authorization: Bearer <key>`, or none. */
 export function bearer(key: string | undefined): Metadata {
   const metadata = new Metadata();
+  // The library's own error would show the key.
+  if (key !== undefined && !/^[\x21-\x7e]*$/.test(key))
+    throw new TypeError("the key is not one word of printable ASCII");
   if (key !== undefined && key !== "") metadata.set("authorization", `Bearer ${key}`);
   return metadata;
 }

@@ -46,16 +46,20 @@ export class LeadlineError extends Error {
 /** Codes after which the same request is refused again: a watch that meets one ends. */
 const FINAL: ReadonlySet<number> = new Set([
   Status.INVALID_ARGUMENT,
+  Status.FAILED_PRECONDITION,
   Status.NOT_FOUND,
   Status.PERMISSION_DENIED,
   Status.UNIMPLEMENTED,
   Status.UNAUTHENTICATED,
 ]);
 
+/** Reasons after which it is too: RESOURCE_EXHAUSTED because of what is asked for, and not of how much else is going on. */
+const TOO_MUCH: ReadonlySet<string> = new Set(["MESSAGE_TOO_LARGE", "LIMIT_EXCEEDED"]);
+
 /**
- * Whether a watch gives up on an error. All else is tried again: UNAVAILABLE, an exhausted budget, a stream refused by a
+ * Whether a watch gives up on an error, and a call is not made again. All else is tried again: UNAVAILABLE, an exhausted budget, a stream refused by a
  * server that is closing (which some transports report as INTERNAL), a fetch that failed.
  */
 export function isFinal(error: unknown): boolean {
-  return error instanceof LeadlineError && FINAL.has(error.code);
+  return error instanceof LeadlineError && (FINAL.has(error.code) || TOO_MUCH.has(error.reason));
 }

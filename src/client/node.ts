@@ -3,13 +3,17 @@ import { type ChannelOptions, Client, credentials } from "@grpc/grpc-js";
 import { BookingService } from "../../gen/leadline/v1/booking_service_pb.ts";
 import { ImportService } from "../../gen/leadline/v1/import_service_pb.ts";
 import { OrderService } from "../../gen/leadline/v1/order_service_pb.ts";
+import { StatusFlowService } from "../../gen/leadline/v1/status_flow_service_pb.ts";
 import { TenantService } from "../../gen/leadline/v1/tenant_service_pb.ts";
 import { bearer, serverStream, type UnaryMethods, unaryMethods } from "./grpc-calls.ts";
+import type { ResumeOptions } from "./resumable-watch.ts";
 import {
+  type AuditWatch,
   type BookingsWatch,
   type OrdersWatch,
   type WatchBookingsOptions,
   type WatchOrdersOptions,
+  watchAudit,
   watchBookings,
   watchOrders,
 } from "./watch.ts";
@@ -21,18 +25,23 @@ export interface LeadlineClientOptions {
   readonly key?: string | (() => string) | undefined;
   /** TLS: the certificates of the authorities to trust, PEM. Default: Node's. */
   readonly ca?: string | undefined;
+  /** TLS: the client's own certificate chain and its key, PEM, for servers that ask for one. */
+  readonly certificate?: { readonly cert: string; readonly key: string } | undefined;
 }
 
-/** A client over gRPC: every unary method as a function, and the two watches. */
+/** A client over gRPC: every unary method as a function, and the watches. */
 export interface LeadlineClient {
   readonly orders: UnaryMethods<typeof OrderService>;
   readonly bookings: UnaryMethods<typeof BookingService>;
   readonly imports: UnaryMethods<typeof ImportService>;
+  readonly flows: UnaryMethods<typeof StatusFlowService>;
   readonly tenants: UnaryMethods<typeof TenantService>;
   /** The unary methods of another service of the same server. */
   service<S extends DescService>(service: S): UnaryMethods<S>;
   watchOrders(options?: WatchOrdersOptions): OrdersWatch;
   watchBookings(options?: WatchBookingsOptions): BookingsWatch;
+  /** What is administered in the tenant; for its owner. */
+  watchAudit(options?: Omit<ResumeOptions, "includeSnapshot">): AuditWatch;
   /** Closes the connections; calls and watches that run end with CANCELLED or UNAVAILABLE. */
   close(): void;
 }
@@ -60,6 +69,7 @@ export function createLeadlineClient(options: LeadlineClientOptions): LeadlineCl
     orders: unaryMethods(OrderService, calls.get, authorize),
     bookings: unaryMethods(BookingService, calls.get, authorize),
     imports: unaryMethods(ImportService, calls.get, authorize),
+    flows: unaryMethods(StatusFlowService, calls.get, authorize),
     tenants: unaryMethods(TenantService, calls.get, authorize),
     service: (service) => unaryMethods(service, calls.get, authorize),
     watchOrders: (watch) =>
@@ -74,6 +84,12 @@ export function createLeadlineClient(options: LeadlineClientOptions): LeadlineCl
           serverStream(watches.get(), authorize(), BookingService.method.watchBookings, request, signal),
         watch,
       ),
+    watchAudit: (watch) =>
+      watchAudit(
+        (request, { signal }) =>
+          serverStream(watches.get(), authorize(), TenantService.method.watchAudit, request, signal),
+        watch,
+      ),
     close() {
       calls.made()?.close();
       watches.made()?.close();
@@ -84,8 +100,10 @@ export function createLeadlineClient(options: LeadlineClientOptions): LeadlineCl
 function connect(options: LeadlineClientOptions, channel: ChannelOptions): Client {
   const secure = options.address.startsWith("https://");
   const address = options.address.replace(/^https?:\/\//, "").replace(/\/$/, "");
-  const ca = options.ca === undefined ? null : Buffer.from(options.ca);
-  return new Client(address, secure ? credentials.createSsl(ca) : credentials.createInsecure(), channel);
+  const pem = (text: string | undefined) => (text === undefined ? null : Buffer.from(text));
+  const { ca, certificate } = options;
+  const ssl = () => credentials.createSsl(pem(ca), pem(certificate?.key), pem(certificate?.cert));
+  return new Client(address, secure ? ssl() : credentials.createInsecure(), channel);
 }
 
 function lazily<T>(make: () => T): { get: () => T; made: () => T | undefined } {
@@ -102,5 +120,5 @@ function lazily<T>(make: () => T): { get: () => T; made: () => T | undefined } {
 export type { CallOptions, UnaryMethods } from "./grpc-calls.ts";
 export { LeadlineError } from "./leadline-error.ts";
 export { Status, statusName } from "./status.ts";
-export type { BookingsWatch, OrdersWatch, WatchBookingsOptions, WatchOrdersOptions } from "./watch.ts";
+export type { AuditWatch, BookingsWatch, OrdersWatch, WatchBookingsOptions, WatchOrdersOptions } from "./watch.ts";
 export type { ConnectionState, WatchItem } from "./watch-item.ts";

@@ -2,7 +2,7 @@
  * The revision in a position (`<revision>-<id>`); undefined for the opaque positions that outside carriers get, which
  * cannot be compared.
  */
-export function revisionOf(position: string | undefined): bigint | undefined {
+function revisionOf(position: string | undefined): bigint | undefined {
   const match = position === undefined ? null : /^([0-9]{1,20})-/.exec(position);
   return match?.[1] === undefined ? undefined : BigInt(match[1]);
 }

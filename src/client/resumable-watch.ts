@@ -230,9 +230,9 @@ export class ResumableWatch<M extends WatchMessage, R extends SnapshotItem>
       yield { type: "left", id, position };
     }
     const promise = message.bookmark ?? message.end;
-    if (promise !== undefined && this.#promised(promise.position)) {
-      const verifiedAt = promise.verifiedAt === undefined ? undefined : timestampDate(promise.verifiedAt);
-      yield { type: "bookmark", position: promise.position, verifiedAt };
+    // An end that names no comparison only gives back the position that was asked for.
+    if (promise?.verifiedAt !== undefined && this.#promised(promise.position)) {
+      yield { type: "bookmark", position: promise.position, verifiedAt: timestampDate(promise.verifiedAt) };
     }
   }
 

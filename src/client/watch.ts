@@ -11,6 +11,11 @@ import {
   WatchOrdersRequestSchema,
   type WatchOrdersResponse,
 } from "../../gen/leadline/v1/order_service_pb.ts";
+import {
+  type WatchAuditRequest,
+  WatchAuditRequestSchema,
+  type WatchAuditResponse,
+} from "../../gen/leadline/v1/tenant_service_pb.ts";
 import { WatchMode } from "../../gen/leadline/v1/watch_pb.ts";
 import { ResumableWatch, type ResumeOptions } from "./resumable-watch.ts";
 
@@ -61,6 +66,22 @@ export function watchOrders(
     },
     options,
   );
+}
+
+/** An audit watch sends no rows, and nothing leaves it. */
+type AuditMessage = WatchAuditResponse & { readonly left: readonly never[] };
+export type AuditWatch = ResumableWatch<AuditMessage, never>;
+
+/** Watches the audit journal over streams that `open` opens. There is no snapshot: without a position it starts now. */
+export function watchAudit(
+  open: Opener<WatchAuditRequest, WatchAuditResponse>,
+  options: Omit<ResumeOptions, "includeSnapshot"> = {},
+): AuditWatch {
+  async function* messages(position: string, signal: AbortSignal): AsyncGenerator<AuditMessage, void> {
+    const request = create(WatchAuditRequestSchema, { position });
+    for await (const message of open(request, { signal })) yield { ...message, left: [] };
+  }
+  return new ResumableWatch({ open: ({ position }, signal) => messages(position, signal), rows: () => [] }, options);
 }
 
 /** Watches bookings over streams that `open` opens. */
