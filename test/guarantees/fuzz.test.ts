@@ -1,18 +1,20 @@
-import { create, type DescMethodUnary, equals, type Message, toBinary, toJsonString } from "@bufbuild/protobuf";
-import { timestampFromDate } from "@bufbuild/protobuf/wkt";
+import { create, type DescMethodUnary, type Message, toBinary, toJsonString } from "@bufbuild/protobuf";
 import { pino } from "pino";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { BookingRequestSchema, ConfirmationSchema, LegStage } from "../../gen/leadline/v1/booking_pb.ts";
-import { BookingService, GetBookingResponseSchema } from "../../gen/leadline/v1/booking_service_pb.ts";
+import { BookingService } from "../../gen/leadline/v1/booking_service_pb.ts";
 import { ImportService } from "../../gen/leadline/v1/import_service_pb.ts";
-import { GetOrderResponseSchema, OrderService } from "../../gen/leadline/v1/order_service_pb.ts";
+import { OrderService } from "../../gen/leadline/v1/order_service_pb.ts";
 import { TransportMode } from "../../gen/leadline/v1/place_pb.ts";
+import { StatusFlowService } from "../../gen/leadline/v1/status_flow_service_pb.ts";
 import { TenantService } from "../../gen/leadline/v1/tenant_service_pb.ts";
 import { at, oceanConfirmation, oceanRequest } from "../interop/parts.ts";
 import { startTestApp, type TestApp, type TestTenant } from "../support/app.ts";
 import { createTestDatabase, type TestDatabase } from "../support/database.ts";
+import { PATIENT } from "../support/patient.ts";
 import { journalFaults } from "./journal.ts";
 import { type Draw, HALF_CHARACTER, RandomRequests, randomFrom } from "./random-requests.ts";
+import { unlikeHistory } from "./unlike-history.ts";
 
 /*
  * Requests drawn from the contract, many at a time, over the HTTP door. Whatever is sent, it is answered or refused with a
@@ -22,7 +24,7 @@ const SEED = 20_260_301;
 const CALLS = 2_500;
 const AT_ONCE = 25;
 
-const services = [OrderService, BookingService, ImportService, TenantService];
+const services = [OrderService, BookingService, ImportService, StatusFlowService, TenantService];
 const methods = services.flatMap(({ methods: all }) =>
   all.filter((one): one is DescMethodUnary => one.methodKind === "unary"),
 );
@@ -38,7 +40,7 @@ const faults: string[] = [];
 beforeAll(async () => {
   database = await createTestDatabase();
   const log = pino({ level: "warn" }, { write: (line: string) => void faults.push(line) });
-  app = await startTestApp({ database, parts: { log } });
+  app = await startTestApp({ database, env: PATIENT, parts: { log } });
   tenant = await app.makeTenant("fuzzed");
 });
 afterAll(async () => {
@@ -67,10 +69,31 @@ test("no request is answered with a fault, and whatever was taken can be folded 
   expect(unexpected).toEqual([]);
   expect(faults).toEqual([]);
   expect(await journalFaults(database)).toEqual([]);
-  expect(await unlikeTheirHistory()).toEqual([]);
+  expect(await unlikeHistory(app.client(tenant.keys.owner))).toEqual([]);
   // Most of what can be asked was granted at some time; otherwise little would have been tried.
   const granted = new Set(answers.filter(({ code }) => code === "ok").map(({ what }) => what));
   expect(granted.size).toBeGreaterThan(methods.length / 2);
+});
+
+/** Goes on with what the requests before have left. */
+test("a redaction of whatever was taken leaves a row that its rewritten history folds to", async () => {
+  const owner = app.client(tenant.keys.owner);
+  const redacted = new Set<string>();
+  for (const partyName of ["AB", "text"]) {
+    for (let pageToken = ""; ; ) {
+      const page = await owner.orders.redactParty({ partyName, reason: "request 1", pageToken });
+      for (const id of [...page.orderIds, ...page.bookingIds]) redacted.add(id);
+      pageToken = page.nextPageToken;
+      if (pageToken === "") break;
+    }
+  }
+  expect(redacted.size).toBeGreaterThan(10);
+  expect(await journalFaults(database)).toEqual([]);
+  for (const { id } of (await owner.orders.listOrders({ pageSize: 40 })).orders) {
+    await owner.orders.redactOrder({ orderId: id, reason: "request 2" });
+  }
+  expect(await journalFaults(database)).toEqual([]);
+  expect(faults).toEqual([]);
 });
 
 /** Bookings of the three modes, and what confirms them. */
@@ -120,26 +143,6 @@ async function send({ method, key, type, body }: Drafted): Promise<Answer> {
   const text = await response.text();
   const code = response.ok ? "ok" : String(JSON.parse(text).code);
   return { what: method.name, code, text };
-}
-
-/** Orders and bookings whose row is not what their history folds to. */
-async function unlikeTheirHistory(): Promise<string[]> {
-  const { orders, bookings } = app.client(tenant.keys.owner);
-  // A time always has the history folded; a revision at or after the last change may be read from the row.
-  const asOf = { case: "asOfTime", value: timestampFromDate(new Date("2100-01-01T00:00:00Z")) } as const;
-  const unlike: string[] = [];
-  for (const { id } of (await orders.listOrders({ pageSize: 1_000 })).orders) {
-    const [row, fold] = [await orders.getOrder({ orderId: id }), await orders.getOrder({ orderId: id, asOf })];
-    if (!equals(GetOrderResponseSchema, row, fold)) unlike.push(id);
-  }
-  for (const { id } of (await bookings.listBookings({ pageSize: 1_000 })).bookings) {
-    const [row, fold] = [
-      await bookings.getBooking({ bookingId: id }),
-      await bookings.getBooking({ bookingId: id, asOf }),
-    ];
-    if (!equals(GetBookingResponseSchema, row, fold)) unlike.push(id);
-  }
-  return unlike;
 }
 
 /** Undefined: it has a time that cannot be written in JSON. */

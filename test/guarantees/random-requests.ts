@@ -62,6 +62,7 @@ const POOLS: Readonly<Record<string, readonly string[]>> = {
   facility_code_list: ["", "SMDG"],
   iso_equipment_code: ["22G1", "45R1"],
   key_id: ["key_0000000000000000"],
+  flow_id: ["", "", "standard", "own-1", "own-2"],
 };
 
 /** Draws the same in every run with the same seed (mulberry32). */

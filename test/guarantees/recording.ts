@@ -1,21 +1,34 @@
-import type { MessageInitShape } from "@bufbuild/protobuf";
+import { fromBinary, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
 import { ConnectError } from "@connectrpc/connect";
 import { BookingService, type WatchBookingsRequestSchema } from "../../gen/leadline/v1/booking_service_pb.ts";
-import { OrderService, type WatchOrdersRequestSchema } from "../../gen/leadline/v1/order_service_pb.ts";
+import {
+  OrderService,
+  type WatchOrdersRequestSchema,
+  WatchOrdersResponseSchema,
+} from "../../gen/leadline/v1/order_service_pb.ts";
+import {
+  TenantService,
+  type WatchAuditResponse,
+  WatchAuditResponseSchema,
+} from "../../gen/leadline/v1/tenant_service_pb.ts";
 import { WatchMode } from "../../gen/leadline/v1/watch_pb.ts";
-import type { Caller } from "../doors/callers.ts";
-import type { Reader, Trace, Truth, WatchMessage } from "./trace.ts";
+import type { Caller, CallerOptions } from "../doors/callers.ts";
+import type { MessageTrace, WatchMessage } from "./messages.ts";
+import type { Reader } from "./trace.ts";
+import { revisionOf, type Truth } from "./truth.ts";
 
 /** What a watch asks for, by what is watched. */
 export type Asked =
   | { readonly of: "orders"; readonly request: MessageInitShape<typeof WatchOrdersRequestSchema> }
-  | { readonly of: "bookings"; readonly request: MessageInitShape<typeof WatchBookingsRequestSchema> };
+  | { readonly of: "bookings"; readonly request: MessageInitShape<typeof WatchBookingsRequestSchema> }
+  | { readonly of: "audit"; readonly request: { readonly position?: string } };
 
 const PATIENCE_MS = 20_000;
 
 /** A watch whose messages are written down as they come. */
 export class Recording implements AsyncDisposable {
   readonly messages: WatchMessage[] = [];
+  readonly #openedAtMs = Date.now();
   readonly #asked: Asked;
   readonly #leaving = new AbortController();
   readonly #ended: Promise<ConnectError | undefined>;
@@ -25,11 +38,7 @@ export class Recording implements AsyncDisposable {
   constructor(caller: Caller, bearer: string, asked: Asked) {
     this.#asked = asked;
     const options = { bearer, signal: this.#leaving.signal };
-    const stream: AsyncIterable<WatchMessage> =
-      asked.of === "orders"
-        ? caller.stream(OrderService.method.watchOrders, asked.request, options)
-        : caller.stream(BookingService.method.watchBookings, asked.request, options);
-    this.#ended = this.#record(stream);
+    this.#ended = this.#record(streamOf(caller, asked, options));
   }
 
   /** Resolves once the messages so far fit. Rejects when the stream ends before, or after 20 s. */
@@ -55,7 +64,7 @@ export class Recording implements AsyncDisposable {
 
   /** A bookmark says that everything up to the revision has been told. */
   bookmarked(reader: Reader, truth: Pick<Truth, "positions">, upTo: bigint): Promise<this> {
-    const at = (position: string) => truth.positions.decode(reader.tenant, position, reader.visibility).revision;
+    const at = (position: string) => revisionOf(truth, reader, position);
     return this.until(`a bookmark at ${upTo}`, (messages) =>
       messages.some(({ bookmark }) => bookmark !== undefined && at(bookmark.position) >= upTo),
     );
@@ -67,10 +76,14 @@ export class Recording implements AsyncDisposable {
     return this.#ended;
   }
 
-  trace(reader: Reader, upTo: bigint): Trace {
-    const { position = "", includeSnapshot = false, mode = WatchMode.ALL } = this.#asked.request;
+  trace(reader: Reader, upTo: bigint): MessageTrace {
+    const { position = "" } = this.#asked.request;
+    const { includeSnapshot = false, mode = WatchMode.ALL } = this.#asked.of === "audit" ? {} : this.#asked.request;
     const start = position === "" ? (includeSnapshot ? "snapshot" : "now") : { position };
-    return { reader, start, mode: mode === WatchMode.LATEST ? "LATEST" : "ALL", messages: this.messages, upTo };
+    return {
+      ...{ reader, start, openedAtMs: this.#openedAtMs, messages: this.messages, upTo },
+      mode: mode === WatchMode.LATEST ? "LATEST" : "ALL",
+    };
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -95,6 +108,24 @@ export class Recording implements AsyncDisposable {
 
   #tell(): void {
     for (const resolve of this.#waiting.splice(0)) resolve();
+  }
+}
+
+function streamOf(caller: Caller, asked: Asked, options: CallerOptions): AsyncIterable<WatchMessage> {
+  switch (asked.of) {
+    case "orders":
+      return caller.stream(OrderService.method.watchOrders, asked.request, options);
+    case "bookings":
+      return caller.stream(BookingService.method.watchBookings, asked.request, options);
+    case "audit":
+      return asOrders(caller.stream(TenantService.method.watchAudit, asked.request, options));
+  }
+}
+
+/** Messages of an audit watch have those of other watches' fields that they need, under the same numbers. */
+async function* asOrders(messages: AsyncIterable<WatchAuditResponse>): AsyncGenerator<WatchMessage> {
+  for await (const message of messages) {
+    yield fromBinary(WatchOrdersResponseSchema, toBinary(WatchAuditResponseSchema, message));
   }
 }
 

@@ -1,144 +1,101 @@
-import { fromBinary } from "@bufbuild/protobuf";
-import { type Booking, BookingSchema } from "../../gen/leadline/v1/booking_pb.ts";
-import type { WatchBookingsResponse } from "../../gen/leadline/v1/booking_service_pb.ts";
-import type { Event } from "../../gen/leadline/v1/event_pb.ts";
-import { type Order, OrderSchema } from "../../gen/leadline/v1/order_pb.ts";
-import type { WatchOrdersResponse } from "../../gen/leadline/v1/order_service_pb.ts";
+import type { Booking } from "../../gen/leadline/v1/booking_pb.ts";
+import type { Order } from "../../gen/leadline/v1/order_pb.ts";
 import type { Visibility } from "../../src/domain/principal.ts";
-import { SubjectKind } from "../../src/domain/subject.ts";
-import { decodeEvents } from "../../src/wire/event-view.ts";
-import { Positions } from "../../src/wire/position.ts";
-import type { TestDatabase } from "../support/database.ts";
 
-/** Who watched, and, in plain words of its own, what it should therefore see. */
+/*
+ * What a watcher saw, written down as plain data: steps that can be kept as lines of JSON, made one at a time and validated
+ * one at a time. Nothing here knows a transport. `messages.ts` makes steps of the messages of a watch; `history.ts` is what
+ * they are held against; `validators.ts` says what is wrong.
+ */
+
+/** A place in a journal: a revision and the id of the event there; revision 0 carries the journal's own id. */
+export interface Place {
+  readonly revision: number;
+  readonly eventId: string;
+}
+
+/** Who watched, and, in plain words of its own, what it should therefore see. Validators keep what they work out by identity. */
 export type Reader = {
   readonly tenant: string;
   readonly visibility: Visibility;
 } & (
   | { readonly of: "orders"; sees(order: Order): boolean }
   | { readonly of: "bookings"; sees(booking: Booking): boolean }
+  | { readonly of: "audit" }
 );
 
-export type WatchMessage = WatchOrdersResponse | WatchBookingsResponse;
-
-/** What a watcher received, over one stream or over several of which each resumed where the one before had ended. */
-export interface Trace {
+/** What was asked for. */
+export interface Watch {
   readonly reader: Reader;
-  /** How the first stream started. */
-  readonly start: "now" | "snapshot" | { readonly position: string };
   readonly mode: "ALL" | "LATEST";
-  readonly messages: readonly WatchMessage[];
-  /** The revision up to which the watcher was waited for. */
-  readonly upTo: bigint;
 }
 
-/** One thing that a watcher was told, with the revision that its position names. */
-export type Step =
-  | { readonly what: "started"; readonly revision: bigint }
-  | { readonly what: "row"; readonly subject: Order | Booking }
-  | { readonly what: "synced"; readonly revision: bigint }
-  | { readonly what: "event"; readonly revision: bigint; readonly event: Event }
-  | { readonly what: "left"; readonly revision: bigint; readonly id: string }
-  | { readonly what: "bookmark" | "end"; readonly revision: bigint; readonly verified: boolean }
-  | { readonly what: "reset" };
-
-/** What the database says, read around all walls. */
-export interface Truth {
-  /** By tenant, in order. */
-  readonly journals: ReadonlyMap<string, readonly Event[]>;
-  /** By tenant: the rows as they are now. */
-  readonly orders: ReadonlyMap<string, readonly Order[]>;
-  readonly bookings: ReadonlyMap<string, readonly Booking[]>;
-  readonly positions: Positions;
+/** One watcher, over one stream or over several of which each continues where it says. */
+export interface Trace extends Watch {
+  readonly steps: Iterable<Step>;
 }
 
-export async function readTruth(database: TestDatabase): Promise<Truth> {
-  const [deployment] = await database.sql<{ value: Buffer }>("select value from deployment where name = 'secret'");
-  const events = await database.sql<{ tenant_id: string; payload: Buffer }>(
-    "select tenant_id, payload from event order by tenant_id, revision",
-  );
-  const rows = await database.sql<{ tenant_id: string; kind: number; summary: Buffer }>(
-    "select tenant_id, kind, summary from subject order by tenant_id, id",
-  );
-  const byTenant = <T>(kind: SubjectKind, read: (summary: Buffer) => T) => {
-    const ofKind = Map.groupBy(
-      rows.filter((row) => row.kind === kind),
-      (row) => row.tenant_id,
-    );
-    return new Map([...ofKind].map(([tenant, list]) => [tenant, list.map(({ summary }) => read(summary))]));
-  };
-  const payloads = [...Map.groupBy(events, (row) => row.tenant_id)];
-  return {
-    journals: new Map(payloads.map(([t, list]) => [t, decodeEvents(Buffer.concat(list.map((row) => row.payload)))])),
-    orders: byTenant(SubjectKind.ORDER, (summary) => fromBinary(OrderSchema, summary)),
-    bookings: byTenant(SubjectKind.BOOKING, (summary) => fromBinary(BookingSchema, summary)),
-    positions: new Positions(deployment?.value ?? Buffer.alloc(0)),
-  };
+/**
+ * One thing that a watcher did or was told, in the order in which it happened to it. `atMs`: when, milliseconds since the
+ * epoch, by the watcher's clock. Contents are digests: see `contentOf` in `history.ts`.
+ */
+export type Step = { readonly atMs: number } & (
+  | /** A stream is opened: from now, with a snapshot, or after a place. */ {
+      readonly what: "open";
+      readonly from: "now" | "snapshot" | Place;
+    }
+  | /** A message came; what it says follows. */ { readonly what: "message"; readonly bytes: number }
+  | { readonly what: "started"; readonly head: Place; readonly messageMaxBytes: number }
+  | { readonly what: "row"; readonly id: string; readonly version: number; readonly content: string }
+  | { readonly what: "synced"; readonly at: Place }
+  | {
+      readonly what: "event";
+      readonly at: Place;
+      readonly id: string;
+      readonly version: number;
+      readonly content: string;
+      /** What it shows that outside carriers may not see: `revision`, `command`, `cause`, `position`, `actor`, `orders`. */
+      readonly shows: readonly string[];
+    }
+  | { readonly what: "left"; readonly at: Place; readonly id: string }
+  | { readonly what: "bookmark"; readonly at: Place; readonly verifiedAtMs: number | undefined }
+  | /** The server announced the end. `at` is missing while nothing can be promised. */ {
+      readonly what: "end";
+      readonly reason: string;
+      readonly at: Place | undefined;
+      readonly verifiedAtMs: number | undefined;
+    }
+  | { readonly what: "reset"; readonly reason: ResetName; readonly head: Place | undefined }
+  | /** The stream broke, or was left. */ { readonly what: "cut" }
+  | /** Every text of the last message, for what may not be in any field of it. Optional. */ {
+      readonly what: "words";
+      readonly words: readonly string[];
+    }
+  | /** Something with a limit was looked at. */ {
+      readonly what: "gauge";
+      readonly name: string;
+      readonly value: number;
+      readonly limit: number;
+    }
+  | /** From here on nothing disturbs the watcher, its instances, the bus or the database. */ {
+      readonly what: "healed";
+    }
+  | /** Something is disturbed again. */ { readonly what: "hurt" }
+  | /** The last step: the watcher was waited for until everything up to this revision should have come. */ {
+      readonly what: "done";
+      readonly upTo: number;
+    }
+);
+
+export type ResetName = "HISTORY_DIVERGED" | "POSITION_AHEAD" | "POSITION_TOO_OLD" | "OTHER_JOURNAL" | "UNSPECIFIED";
+
+/** A step about a change: an event, or a subject that left. */
+export type Told = Extract<Step, { what: "event" | "left" }>;
+
+export function isTold(step: Step): step is Told {
+  return step.what === "event" || step.what === "left";
 }
 
-/** The revision that a position names to its reader. Throws for one that the reader cannot have been given. */
-export function revisionOf(truth: Truth, { tenant, visibility }: Reader, position: string): bigint {
-  return truth.positions.decode(tenant, position, visibility).revision;
-}
-
-/** What the trace tells, one after another. */
-export function stepsOf({ reader, messages }: Trace, truth: Truth): Step[] {
-  const at = (position: string) => revisionOf(truth, reader, position);
-  return messages.flatMap((message): Step[] => {
-    const rows = "orders" in message ? message.orders : message.bookings;
-    const { started, synced, bookmark, end } = message;
-    const steps: Step[] = rows.map((subject) => ({ what: "row", subject }));
-    if (started) steps.push({ what: "started", revision: at(started.head) });
-    for (const event of message.events) steps.push({ what: "event", revision: at(event.position), event });
-    for (const { id, position } of message.left) steps.push({ what: "left", revision: at(position), id });
-    if (synced) steps.push({ what: "synced", revision: at(synced.position) });
-    if (bookmark) steps.push(promise("bookmark", at(bookmark.position), bookmark));
-    if (end && end.position !== "") steps.push(promise("end", at(end.position), end));
-    if (message.reset) steps.push({ what: "reset" });
-    return steps;
-  });
-}
-
-function promise(what: "bookmark" | "end", revision: bigint, { verifiedAt }: { verifiedAt?: unknown }): Step {
-  return { what, revision, verified: verifiedAt !== undefined };
-}
-
-/** What a reader is due of one event. */
-export interface Due {
-  readonly revision: bigint;
-  readonly what: "event" | "left";
-  readonly event: Event;
-}
-
-/** Whether the reader sees the subject after the event; undefined: the event is not of what it watches. */
-export function seesAfter(reader: Reader, { after, subjectId }: Event): boolean | undefined {
-  const { visibility } = reader;
-  if (visibility.class === "link" && visibility.orderId !== subjectId) return undefined;
-  if (reader.of === "orders") return after.case === "order" ? reader.sees(after.value) : undefined;
-  if (after.case !== "booking") return undefined;
-  if (visibility.class === "carrier" && visibility.carrier !== after.value.carrier) return undefined;
-  return reader.sees(after.value);
-}
-
-/** What the reader is due of its journal, found out by its own words. */
-export function dueOf(reader: Reader, journal: readonly Event[]): Due[] {
-  const seen = new Set<string>();
-  const due: Due[] = [];
-  for (const event of journal) {
-    const sees = seesAfter(reader, event);
-    if (sees === undefined) continue;
-    if (sees) due.push({ revision: event.revision, what: "event", event });
-    else if (seen.has(event.subjectId)) due.push({ revision: event.revision, what: "left", event });
-    if (sees) seen.add(event.subjectId);
-    else seen.delete(event.subjectId);
-  }
-  return due;
-}
-
-/** The revision after which the trace begins to tell events; for a snapshot, where it stands. */
-export function baseOf(trace: Trace, steps: readonly Step[], truth: Truth): bigint {
-  if (typeof trace.start === "object") return revisionOf(truth, trace.reader, trace.start.position);
-  const kind = trace.start === "now" ? "started" : "synced";
-  const first = steps.find((step) => step.what === kind);
-  return first !== undefined && "revision" in first ? first.revision : 0n;
+export function samePlace(a: Place | undefined, b: Place | undefined): boolean {
+  return a !== undefined && b !== undefined && a.revision === b.revision && a.eventId === b.eventId;
 }

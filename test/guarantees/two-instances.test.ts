@@ -12,9 +12,10 @@ import { createTestDatabase, type TestDatabase } from "../support/database.ts";
 import { startNats, useNats } from "../support/nats.ts";
 import { startProxy } from "../support/proxy.ts";
 import { journalFaults } from "./journal.ts";
+import { faultsOf, type WatchMessage } from "./messages.ts";
 import { lastPosition, Recording } from "./recording.ts";
-import { type Reader, readTruth, type WatchMessage } from "./trace.ts";
-import { faultsOf } from "./validators.ts";
+import type { Reader } from "./trace.ts";
+import { readTruth } from "./truth.ts";
 
 /** Two instances on one database; `stack` stops all of it. */
 interface Pair {
