@@ -2,8 +2,10 @@ import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { catchup } from "./catchup.ts";
+import { fairness } from "./fairness.ts";
 import { fanout, fanoutHttp } from "./fanout.ts";
 import { growth } from "./growth.ts";
+import { hostile } from "./hostile.ts";
 import { idle } from "./idle.ts";
 import { hop, selective } from "./latency.ts";
 import { type BenchOptions, type BenchResult, MEASURING_SECONDS, machine, PAIRS } from "./measure.ts";
@@ -13,9 +15,9 @@ import { batch, one, read, tenants, write } from "./unary.ts";
 
 const benches: Readonly<Record<string, (options: BenchOptions) => Promise<BenchResult>>> = {
   ...{ write, tenants, batch, one, read, fanout, "fanout-http": fanoutHttp, idle, selective, hop, catchup, slow },
-  growth,
+  ...{ fairness, hostile, growth },
 };
-const summary = join(import.meta.dirname, "README.md");
+const summary = join(import.meta.dirname, "../../README.md");
 /** Takes fifteen minutes, so it runs only when it is named. */
 const LONG = "growth";
 
@@ -35,13 +37,13 @@ if (values.help) {
   console.log(`npm run bench [-- NAME ...] [--seconds N] [--pairs N] [--scale N] [--profile FOLDER] [--no-summary]
 
 Measures Leadline beside its references. Names: ${Object.keys(benches).join(", ")}. Without: all but ${LONG}, and the
-figures go into test/bench/README.md.
+figures go into the README.
 
   --seconds N       of measuring in each bench, both sides together (${MEASURING_SECONDS})
   --pairs N         rounds of each side (${PAIRS})
   --scale N         divides orders, tenants and watchers: to try a bench out (1)
   --profile FOLDER  write CPU profiles of the server (write, tenants, batch, one, read, fanout) and print the hottest functions
-  --no-summary      leave test/bench/README.md as it is`);
+  --no-summary      leave the README as it is`);
 } else {
   for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => process.exit(1));
   process.exitCode = await run(positionals).catch((error: unknown) => {

@@ -14,7 +14,7 @@ import { VarintReader } from "./streams.ts";
 export type CallKind = "create" | "report" | "batch" | "burst" | "get" | "list" | "ready";
 
 /** Items of one BatchReportStatus. */
-export const BATCH_ITEMS = 200;
+const BATCH_ITEMS = 200;
 /** Items of the BatchReportStatus that makes a burst of events. */
 export const BURST_ITEMS = 10;
 /** Orders of one page of ListOrders. */
@@ -52,20 +52,21 @@ export interface Prepared {
  * @param orders ids are drawn from 0 up to this; `create` takes them in turn
  * @param run five characters that make the request ids differ from those of other runs
  * @param random from 0 up to 1
+ * @param round the round through all orders that reports begin with, from 0
  */
-export function requests(kind: CallKind, orders: number, run: string, random: () => number): () => Prepared {
+export function requests(kind: CallKind, orders: number, run: string, random: () => number, round = 0): () => Prepared {
   let count = 0;
   const draw = () => Math.floor(random() * orders);
   if (kind === "create") {
     const template = new Template(toBinary(CreateOrderRequestSchema, newOrder()));
-    return () => ({ message: template.fill("", [count]), order: count++ });
+    return () => ({ message: template.fill("", [count, count]), order: count++ });
   }
   if (kind === "report" || kind === "batch" || kind === "burst") {
     const items = itemsOf(kind);
     const templates = STATUSES.map((status) => new Template(encodeReports(kind === "report" ? 0 : items, status)));
     return () => {
       const numbers = Array.from({ length: items }, draw);
-      const template = templates[Math.floor((count * items) / orders) % templates.length];
+      const template = templates[(round + Math.floor((count * items) / orders)) % templates.length];
       const message = template?.fill(run, numbers, count * items) ?? new Uint8Array();
       count += 1;
       return { message, order: numbers[0] ?? 0 };

@@ -13,7 +13,7 @@ import { cache, runSql } from "./service.ts";
  */
 
 const DATABASE = "reference";
-export const PGBENCH_ORDERS = 100_000;
+const PGBENCH_ORDERS = 100_000;
 const SCRIPT = `\\set id random(1,${PGBENCH_ORDERS})
 BEGIN;
 UPDATE orders SET version = version + 1, status = 'IN_TRANSIT' WHERE id = :id;

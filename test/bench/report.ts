@@ -28,6 +28,8 @@ export const TARGETS: Readonly<Record<string, Readonly<Record<string, Target>>>>
   hop: { p50_vs_local_plus_nats: most(1.5, 1.2) },
   catchup: { vs_copy: least(0.4, 0.7) },
   slow: { p99_vs_unstalled: most(1.5, 1.1), growth_mb: most(32, 8) },
+  fairness: { share_error: most(0.1, 0.05), adaptive_p99_vs_quiet: most(2, 1.5) },
+  hostile: { p99_vs_quiet: most(2, 1.3) },
   growth: { write: most(1.3, 1.1), read: most(1.3, 1.1), list: most(1.3, 1.1), resume: most(1.3, 1.1) },
 };
 

@@ -35,6 +35,8 @@ export interface Service extends AsyncDisposable {
   sql<T>(text: string, values?: unknown[]): Promise<T[]>;
   /** Makes tenants of the highest tier. @returns an operator's key of each */
   tenants(ids: readonly string[]): Promise<string[]>;
+  /** Gives tenants another tier, as the service's owner does. Their keys stay. */
+  retier(ids: readonly string[], tier: Tier): Promise<void>;
   cpu(): { instance: () => number; postgres: () => number };
 }
 
@@ -80,18 +82,20 @@ export async function startService(options: ServiceOptions = {}): Promise<Servic
   if (!instance) throw new Error("a bench needs an instance");
   const tenants = (ids: readonly string[]) => createTenants(instance, ownerKey, ids);
   const [key = ""] = await tenants([TENANT]);
+  const query: Service["sql"] = (text, values) => runSql(databaseUrl(postgres.url(), TEMPLATE), text, values);
   const owned = stack.move();
   return {
     ...{ postgres, instance, instances, key, tenants },
+    retier: (ids, tier) => setTiers(instance, ownerKey, ids, tier),
     probe: options.probe ? probeOf(sockets[0] ?? "") : undefined,
-    sql: (text, values) => runSql(databaseUrl(postgres.url(), TEMPLATE), text, values),
+    sql: query,
     cpu: () => ({ instance: () => cpuSeconds(instance.pid), postgres: () => cpuOfFamily(postgres.pid) }),
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   };
 }
 
 /** The environment that loads the probe into a Node process, listening on a socket. */
-export function withProbe(socket: string): Record<string, string> {
+function withProbe(socket: string): Record<string, string> {
   const file = pathToFileURL(join(import.meta.dirname, "probe.ts")).href;
   return { NODE_OPTIONS: `--import=${file}`, BENCH_PROBE: socket };
 }
@@ -108,6 +112,12 @@ async function createTenants(instance: Instance, ownerKey: string, ids: readonly
   }
   owner.close();
   return keys;
+}
+
+async function setTiers(instance: Instance, ownerKey: string, ids: readonly string[], tier: Tier): Promise<void> {
+  const owner = createLeadlineClient({ address: instance.grpc, key: ownerKey });
+  for (const tenantId of ids) await owner.tenants.setTier({ tenantId, tier });
+  owner.close();
 }
 
 export async function runSql<T>(url: string, text: string, values?: unknown[]): Promise<T[]> {

@@ -11,12 +11,13 @@ import {
   rounded,
 } from "./measure.ts";
 import { encodeWatch, WATCH_PATH } from "./messages.ts";
-import { createOrders, portOf, startLoad, startService } from "./service.ts";
-import type { WatcherQuestions } from "./watchers.ts";
+import { createOrders, portOf, type Service, startLoad, startService } from "./service.ts";
+import type { Source, WatcherQuestions } from "./watchers.ts";
 
 const WATCHERS = 1_000;
 const CONNECTIONS = 10;
 const EVENTS_PER_SECOND = 50;
+const FILLING_PER_SECOND = 200;
 const ORDERS = 1_000;
 const MIB = 1024 * 1024;
 
@@ -58,6 +59,7 @@ export async function slow(options: BenchOptions): Promise<BenchResult> {
     const half = { ...size, connections: Math.max(1, Math.floor(connections / 2)) };
     await stalled.ask("open", { ...watch, ...half, group: "full", streamWindow: 4_096 });
     await stalled.ask("open", { ...watch, ...half, group: "deaf", stalled: true });
+    await untilBlocked(service, reading, source, 2 * half.connections * half.perConnection);
     const p99 = await events(seconds);
     const after = await used();
     await stalled.ask("close", "full");
@@ -84,6 +86,22 @@ export async function slow(options: BenchOptions): Promise<BenchResult> {
       heap_and_buffers_growth_mb: rounded(results.ours.map((r) => r.held)),
     },
   };
+}
+
+/**
+ * Makes events until so many watchers are blocked. Before that their windows and the kernel's buffers still take what comes,
+ * for longer than a round: the readers would be compared with twice as many readers.
+ */
+async function untilBlocked(service: Service, reading: Child<WatcherQuestions>, source: Source, watchers: number) {
+  for (let tries = 0; tries < 60; tries++) {
+    await reading.ask("paced", { source, seconds: 0.5, perSecond: FILLING_PER_SECOND });
+    const answer = await (await fetch(`${service.instance.http}/metrics`)).text();
+    const blocked = Number(/^\w*watchers_blocked (\d+)$/m.exec(answer)?.[1] ?? 0);
+    if (blocked < watchers) continue;
+    await settled(reading);
+    return;
+  }
+  throw new Error(`fewer than ${watchers} watchers have stalled`);
 }
 
 /** Waits until nothing has arrived for a moment. */

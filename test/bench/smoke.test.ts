@@ -1,6 +1,8 @@
 import { Server, ServerCredentials, status, type UntypedServiceImplementation } from "@grpc/grpc-js";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { CallConnection, credential } from "./calls.ts";
+import { fairness } from "./fairness.ts";
+import { hostile } from "./hostile.ts";
 import { hop } from "./latency.ts";
 import { type BenchOptions, pairRatio, quantile } from "./measure.ts";
 import { orderId, PATHS, requests, taken } from "./messages.ts";
@@ -151,6 +153,9 @@ describe("the benches", { timeout: 120_000 }, () => {
     ["write", write],
     ["read", read],
     ["hop", hop],
+    ["fairness", fairness],
+    // Its rounds are many.
+    ["hostile", (options: BenchOptions) => hostile({ ...options, seconds: 0.4 })],
   ] as const)("measure %s", async (name, bench) => {
     const { ratios, figures } = await bench(tiny);
     expect(Object.keys(ratios)).toEqual(Object.keys(TARGETS[name] ?? {}));
