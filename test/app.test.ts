@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, describe, expect, test } from "vitest";
 import { ImportOutcome } from "../gen/leadline/v1/import_service_pb.ts";
-import { Role } from "../gen/leadline/v1/tenant_pb.ts";
+import { Role, Tier } from "../gen/leadline/v1/tenant_pb.ts";
 import { EndReason } from "../gen/leadline/v1/watch_pb.ts";
 import { ExitCode, StartError } from "../src/app/start-error.ts";
 import { type App, type AppParts, startApp } from "../src/app.ts";
@@ -54,7 +54,7 @@ function client(app: App, key: string | undefined): LeadlineClient {
 /** A tenant with a key, made by the service owner through the gRPC door. */
 async function tenantKey(app: App, tenantId = "acme"): Promise<{ id: string; secret: string }> {
   const { tenants } = client(app, ownerKey);
-  await tenants.createTenant({ tenantId, name: tenantId });
+  await tenants.createTenant({ tenantId, name: tenantId, tier: Tier.ADAPTIVE });
   const { key, secret } = await tenants.createKey({ tenantId, name: "test", role: Role.OWNER });
   return { id: key?.id ?? "", secret };
 }

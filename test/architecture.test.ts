@@ -14,6 +14,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   watch: ["domain", "wire", "journal", "bus"],
   service: ["domain", "wire", "store", "bus", "journal", "watch"],
   doors: ["domain", "wire", "watch", "service"],
+  settings: ["service"],
   client: [],
   cli: ["client", "app", "store", "."],
   build: [],

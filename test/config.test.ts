@@ -24,6 +24,13 @@ describe("settings", () => {
     expect(Object.isFrozen(config)).toBe(true);
   });
 
+  test("a stream outlives its credential by half a minute at most, where nobody tells that it has ended", () => {
+    const { keySweepMs, jwtJwksCacheMs } = readConfig({});
+    expect(keySweepMs).toBeLessThanOrEqual(30_000);
+    // Tokens cannot be revoked; a signing key that was withdrawn is found out when the kept ones are too old.
+    expect(jwtJwksCacheMs).toBeLessThanOrEqual(600_000);
+  });
+
   test("an empty variable counts as not set", () => {
     expect(readConfig({ LEADLINE_GRPC_PORT: "", DATABASE_URL: "  " })).toEqual(readConfig({}));
   });
@@ -40,6 +47,19 @@ describe("settings", () => {
     expect(config.grpcPort).toBe(0);
     expect(config.allowedOrigins).toEqual(["https://app.example.com", "http://localhost:5173"]);
     expect(config.logLevel).toBe("debug");
+  });
+
+  test("tokens' keys come over TLS, or from this machine", () => {
+    const provider = { LEADLINE_JWT_ISSUER: "https://id.example.com/", LEADLINE_JWT_AUDIENCE: "leadline" };
+    for (const url of [
+      "https://id.example.com/keys",
+      "http://127.0.0.1:8/keys",
+      "http://[::1]/",
+      "http://localhost/",
+    ]) {
+      expect(readConfig({ ...provider, LEADLINE_JWT_JWKS_URL: url }).jwtJwksUrl).toBe(url);
+    }
+    expect(readConfig({}).jwtAlgorithms).toEqual(["RS256", "PS256", "ES256", "EdDSA"]);
   });
 
   test("the bounds themselves are accepted, what lies beyond is not", () => {
@@ -62,6 +82,12 @@ describe("settings", () => {
     ["DATABASE_URL", "mysql://db/leadline"],
     ["DATABASE_URL", "postgres://db"],
     ["NATS_URL", "localhost:4222"],
+    ["LEADLINE_JWT_JWKS_URL", "http://id.example.com/keys"],
+    ["LEADLINE_JWT_JWKS_URL", "file:///keys.json"],
+    ["LEADLINE_JWT_ALGORITHMS", "HS256"],
+    ["LEADLINE_JWT_ALGORITHMS", "none"],
+    ["LEADLINE_JWT_ISSUER", "two words"],
+    ["LEADLINE_RESUME_RESERVE_PERCENT", "91"],
   ])("%s refuses %s, and says what it accepts", (variable, value) => {
     const problems = problemsOf({ [variable]: value });
     expect(problems).toHaveLength(1);
@@ -79,6 +105,9 @@ describe("settings", () => {
 
   test.each([
     [{ LEADLINE_TLS_CERTIFICATE: "c.pem" }, "only one of them is set"],
+    [{ LEADLINE_TLS_CLIENT_CA: "ca.pem" }, "LEADLINE_TLS_CLIENT_CA is set without LEADLINE_TLS_CERTIFICATE"],
+    [{ LEADLINE_JWT_JWKS_URL: "https://id.example.com/keys" }, "only some of them are set"],
+    [{ LEADLINE_JWT_ISSUER: "https://id.example.com/", LEADLINE_JWT_AUDIENCE: "a" }, "only some of them are set"],
     [{ DATABASE_ADMIN_URL: "postgres://a@h/d" }, "DATABASE_ADMIN_URL is set without DATABASE_URL"],
     [{ LEADLINE_GRPC_PORT: "8080" }, "both 8080"],
   ])("settings that contradict each other are refused: %j", (env, words) => {

@@ -1,19 +1,9 @@
-import type { MikroORM } from "@mikro-orm/postgresql";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { expect, test } from "vitest";
 import { Instance } from "../../src/app/instances.ts";
-import { openOrm } from "../../src/store/orm.ts";
-import { createTestDatabase, type TestDatabase } from "../support/database.ts";
+import { openTestOrm } from "../support/database.ts";
+import { shared } from "../support/shared.ts";
 
-let database: TestDatabase;
-let orm: MikroORM;
-beforeAll(async () => {
-  database = await createTestDatabase();
-  orm = await openOrm(database.appUrl);
-});
-afterAll(async () => {
-  await orm.close(true);
-  await database[Symbol.asyncDispose]();
-});
+const { database, orm } = await shared(openTestOrm());
 
 function instance(renewMs?: number): Instance {
   const onError = (error: unknown): void => {

@@ -1,19 +1,9 @@
-import type { MikroORM } from "@mikro-orm/postgresql";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { expect, test } from "vitest";
 import { RequestMemory } from "../../src/app/request-memory.ts";
-import { openOrm } from "../../src/store/orm.ts";
-import { createTenant, createTestDatabase, type TestDatabase } from "../support/database.ts";
+import { createTenant, openTestOrm } from "../support/database.ts";
+import { shared } from "../support/shared.ts";
 
-let database: TestDatabase;
-let orm: MikroORM;
-beforeAll(async () => {
-  database = await createTestDatabase();
-  orm = await openOrm(database.appUrl);
-});
-afterAll(async () => {
-  await orm.close(true);
-  await database[Symbol.asyncDispose]();
-});
+const { database, orm } = await shared(openTestOrm());
 
 test("request ids older than was promised are forgotten, of every tenant, and younger ones are kept", async () => {
   // More tenants than one transaction looks through.

@@ -27,7 +27,7 @@ export function extensionOf(tenant: string, after: bigint, count: number, bytes 
   return { tenant, previous: { revision: after, eventId: idAt(after) }, events };
 }
 
-export function idAt(revision: bigint): string {
+function idAt(revision: bigint): string {
   return revision.toString(36).padStart(13, "0");
 }
 
@@ -124,6 +124,20 @@ export function describeBus(open: () => Promise<Pair>, ready: (bus: Bus) => Prom
     two.announceRevocation("key_2");
     await until(() => own.length === 1);
     expect([own, other]).toEqual([["key_2"], ["key_1"]]);
+  });
+
+  test("tells the other instance which tenant's terms have changed", async () => {
+    const { one, two } = await open();
+    const [own, other]: [string[], string[]] = [[], []];
+    one.onTenant((tenant) => own.push(tenant));
+    const release = two.onTenant((tenant) => other.push(tenant));
+    two.onRevocation((credential) => other.push(credential));
+    one.announceTenant("t1");
+    await until(() => other.length === 1);
+    release();
+    two.announceTenant("t2");
+    await until(() => own.length === 1);
+    expect([own, other]).toEqual([["t2"], ["t1"]]);
   });
 
   test("says nothing any more once it is closed", async () => {

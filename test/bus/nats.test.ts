@@ -1,10 +1,14 @@
 import { connect } from "nats";
 import { pino } from "pino";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { encodeHint } from "../../src/bus/hint-codec.ts";
 import { NatsBus, type NatsBusOptions } from "../../src/bus/nats.ts";
 import { tenantSubject } from "../../src/bus/nats-names.ts";
+import { Seal } from "../../src/bus/seal.ts";
 import { type NatsServer, startNats } from "../support/nats.ts";
 import { describeBus, eventsHeard, extensionOf, type Pair, until } from "./contract.ts";
+
+const SECRET = Buffer.alloc(32, "a secret");
 
 let server: NatsServer;
 let open: NatsBus[] = [];
@@ -21,7 +25,7 @@ afterEach(async () => {
 
 function busOn(options: Partial<NatsBusOptions> = {}): NatsBus {
   const log = pino({ level: "silent" });
-  const bus = new NatsBus({ servers: [server.url], deployment: "test", log, retryMs: 50, ...options });
+  const bus = new NatsBus({ servers: [server.url], deployment: "test", secret: SECRET, log, retryMs: 50, ...options });
   open.push(bus);
   return bus;
 }
@@ -75,14 +79,45 @@ describe("the bus over NATS", () => {
     const bus = busOn();
     const { hints } = await followed(bus);
     const stranger = await connect({ servers: server.url });
+    const seal = new Seal(SECRET);
     const subject = tenantSubject("test", "t1");
     for (const bytes of [[], [1], [9, 1, 2], [1, 1, 2, 116, 50, 0], Array(500).fill(255)]) {
-      stranger.publish(subject, Uint8Array.from(bytes));
+      stranger.publish(subject, seal.close(subject, Uint8Array.from(bytes)));
     }
-    stranger.publish("leadline.test.revoked", Uint8Array.from([9]));
+    stranger.publish("leadline.test.revoked", seal.close("leadline.test.revoked", Uint8Array.from([9])));
     await stranger.flush();
     await until(() => bus.stats().malformed === 6);
     expect(hints).toEqual(Array(5).fill({ say: "unsure" }));
+    await stranger.close();
+  });
+
+  test("takes nobody's word but that of instances: not a stranger's, not of another deployment, not under another name", async () => {
+    const bus = busOn();
+    const { hints } = await followed(bus);
+    const revoked: string[] = [];
+    bus.onRevocation((credential) => revoked.push(credential));
+    const stranger = await connect({ servers: server.url });
+    const subject = tenantSubject("test", "t1");
+    const hint = encodeHint(extensionOf("t1", 0n, 1), 1_000);
+    const revocation = Buffer.concat([Buffer.of(1), Buffer.from("key_1")]);
+    const others = new Seal(Buffer.alloc(32, "another secret"));
+    const ours = new Seal(SECRET);
+    for (const bytes of [
+      hint,
+      others.close(subject, hint),
+      ours.close(tenantSubject("test", "t2"), hint),
+      Buffer.concat([hint, Buffer.alloc(16)]),
+    ]) {
+      stranger.publish(subject, bytes);
+    }
+    stranger.publish("leadline.test.revoked", revocation);
+    stranger.publish("leadline.test.revoked", ours.close(subject, revocation));
+    await until(() => bus.stats().malformed === 6);
+    expect(hints.splice(0)).toEqual(Array(4).fill({ say: "unsure" }));
+    stranger.publish(subject, ours.close(subject, hint));
+    stranger.publish("leadline.test.revoked", ours.close("leadline.test.revoked", revocation));
+    await until(() => hints.length === 1 && revoked.length === 1);
+    expect([hints[0]?.say, revoked]).toEqual(["events", ["key_1"]]);
     await stranger.close();
   });
 

@@ -1,26 +1,49 @@
-import { mkdtempSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import type { Command } from "commander";
 import { describe, expect, test } from "vitest";
+import { program } from "../../src/cli/main.ts";
+import { Terminal } from "../../src/cli/terminal.ts";
 import { leadline, leadlineHere, nowhere } from "./leadline.ts";
 
-const commands = ["serve", "watch", "report", "import", "keys", "tenants", "migrate", "doctor"];
+/** The words of every command, those of groups too: `keys`, `keys create`. */
+function wordsOf(command: Command, before: readonly string[] = []): string[][] {
+  return command.commands.flatMap((one) => [[...before, one.name()], ...wordsOf(one, [...before, one.name()])]);
+}
+
+const commands = wordsOf(program(new Terminal(process.stdout, process.stderr, {})));
 
 describe("help", () => {
   test("names every command, the exit codes and examples", async () => {
     const { exit, out } = await leadline(["--help"]);
     expect(exit).toBe(0);
-    for (const command of commands) expect(out).toMatch(new RegExp(`^  ${command}\\b`, "m"));
+    expect(commands.length).toBeGreaterThan(25);
+    for (const [command] of commands) expect(out).toMatch(new RegExp(`^  ${command}\\b`, "m"));
     for (const code of ["0", "1", "64", "69", "70", "77", "78", "130"])
       expect(out).toMatch(new RegExp(`^  ${code} `, "m"));
     expect(out).toContain("Examples:");
   });
 
-  test.each(commands)("of %s has an example", async (command) => {
-    const { exit, out } = await leadlineHere([command, "--help"]);
+  test.each(commands.map((words) => [words.join(" "), words]))("of %s has an example", async (name, words) => {
+    const { exit, out } = await leadlineHere([...words, "--help"]);
     expect(exit).toBe(0);
-    expect(out).toMatch(/Examples:\n {2}\S/);
-    expect(out).toContain(`leadline ${command}`);
+    expect(out).toMatch(new RegExp(`^ {2}(\\S.* )?leadline ${name}\\b`, "m"));
+  });
+
+  test("--version says what package.json says", async () => {
+    const { version } = JSON.parse(readFileSync(join(import.meta.dirname, "../../package.json"), "utf8"));
+    expect(await leadlineHere(["--version"])).toEqual({ exit: 0, out: `${version}\n`, err: "" });
+  });
+
+  test.each([
+    [["wacth"], "leadline --help"],
+    [["keys", "remove"], "leadline keys --help"],
+    [["keys", "list", "--tenants"], "leadline keys list --help"],
+  ])("is pointed at after %j", async (words, hint) => {
+    const { exit, err } = await leadlineHere(words);
+    expect(exit).toBe(64);
+    expect(err).toContain(`\nhint: ${hint} tells what there is\n`);
   });
 });
 
@@ -38,7 +61,7 @@ describe("wrong use", () => {
     [["report", "--order", "po-7", "--status", "READY", "--line", "ten"], '--line "ten" is no line and quantity'],
     [["report", "--order", "po-7", "--status", "READY", "--leg", "101"], "a whole number from 1 to 100"],
     [["watch", "orders", "--space", "FULL"], "--space is a filter of bookings"],
-    [["import"], "give files, --work-list or --retry"],
+    [["import"], "give files, --work-list, --retry or --inbound"],
     [["import", "/nonexistent/events.json"], "cannot read /nonexistent/events.json"],
     [["keys", "create", "--name", "x", "--role", "king"], "It must be one of OWNER"],
     [["keys", "create", "--name", "x", "--role", "viewer", "--expires", "soon"], '"soon" is no span of time'],

@@ -1,12 +1,17 @@
 import { type ChildProcess, spawn } from "node:child_process";
+import { X509Certificate } from "node:crypto";
 import { once } from "node:events";
-import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { get } from "node:https";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { text } from "node:stream/consumers";
-import { afterEach, expect, test } from "vitest";
+import { connect as connectTls } from "node:tls";
+import { afterEach, describe, expect, test } from "vitest";
+import { createLeadlineClient } from "../../src/client/node.ts";
 import { isAlive } from "../../src/store/embedded-process.ts";
+import { clientCertificate, secondCertificate, testCertificate } from "../doors/certificate.ts";
 import { end } from "../support/process.ts";
 
 const root = join(import.meta.dirname, "../..");
@@ -162,4 +167,74 @@ test("when the embedded database goes by itself, the service ends with 69", asyn
   const { code, lines } = await ended(serving);
   expect(code).toBe(69);
   expect(lines[0]).toMatch(/^leadline: the embedded Postgres has gone by itself/);
+});
+
+describe("with certificates", () => {
+  /** The certificate that the door shows. */
+  async function shown(grpc: string): Promise<string | undefined> {
+    const { hostname, port } = new URL(grpc);
+    const options = { host: hostname, port: Number(port), servername: "localhost", rejectUnauthorized: false };
+    const socket = connectTls({ ...options, ALPNProtocols: ["h2"] });
+    await once(socket, "secureConnect");
+    const fingerprint = socket.getPeerX509Certificate()?.fingerprint256;
+    socket.destroy();
+    return fingerprint;
+  }
+  const fingerprintOf = (pem: string) => new X509Certificate(pem).fingerprint256;
+
+  test("clients show theirs, and SIGHUP reads ours again: a good one is shown, a bad one is not", async () => {
+    const files = mkdtempSync(join(tmpdir(), "leadline-tls-"));
+    cleanups.push(() => rmSync(files, { recursive: true, force: true }));
+    const [cert, key, ca] = ["cert.pem", "key.pem", "ca.pem"].map((name) => join(files, name));
+    if (!cert || !key || !ca) throw new Error("no files");
+    const put = (pair: { cert: string; key: string }) => {
+      writeFileSync(cert, pair.cert);
+      writeFileSync(key, pair.key);
+    };
+    put(testCertificate);
+    writeFileSync(ca, clientCertificate.ca);
+    const tls = { LEADLINE_TLS_CERTIFICATE: cert, LEADLINE_TLS_KEY: key, LEADLINE_TLS_CLIENT_CA: ca };
+    const serving = serve({ ...tls, LEADLINE_DATA_DIR: folder() }, "--json");
+    let said = "";
+    serving.child.stderr?.on("data", (words: Buffer) => {
+      said += words.toString();
+    });
+    const { grpc, http, operator } = JSON.parse(await firstLine(serving.child)) as Record<
+      "grpc" | "http" | "operator",
+      string
+    >;
+    const address = grpc.replace("127.0.0.1", "localhost");
+
+    const list = async (certificate?: { cert: string; key: string }) => {
+      const pems = { ca: testCertificate.cert + secondCertificate.cert, certificate };
+      const client = createLeadlineClient({ address, key: operator, ...pems });
+      cleanups.push(() => client.close());
+      return client.orders.listOrders({}, { timeoutMs: 10_000 });
+    };
+    expect((await list(clientCertificate)).orders).toEqual([]);
+    await expect(list()).rejects.toMatchObject({ code: expect.toBeOneOf([4, 14]) });
+    expect(await shown(grpc)).toBe(fingerprintOf(testCertificate.cert));
+    // The other door asks for one, too.
+    const health = (certificate?: { cert: string; key: string }) =>
+      new Promise<number | undefined>((resolve, reject) => {
+        const options = { ca: testCertificate.cert, servername: "localhost", ...certificate };
+        get(`${http}/healthz`, options, (res) => resolve(res.resume().statusCode)).on("error", reject);
+      });
+    expect(await health({ cert: clientCertificate.cert, key: clientCertificate.key })).toBe(200);
+    await expect(health()).rejects.toThrow();
+
+    put(secondCertificate);
+    serving.child.kill("SIGHUP");
+    await expect.poll(() => shown(grpc), { timeout: 10_000 }).toBe(fingerprintOf(secondCertificate.cert));
+    expect((await list(clientCertificate)).orders).toEqual([]);
+
+    put({ ...secondCertificate, key: testCertificate.key });
+    serving.child.kill("SIGHUP");
+    await expect
+      .poll(() => said, { timeout: 10_000 })
+      .toMatch(/leadline: the certificates stay as they are: LEADLINE_TLS/);
+    expect(await shown(grpc)).toBe(fingerprintOf(secondCertificate.cert));
+    serving.child.kill("SIGTERM");
+    expect(await ended(serving)).toMatchObject({ code: 0 });
+  });
 });

@@ -87,6 +87,25 @@ describe("doctor", () => {
     expect(await examine(database.ownerUrl)).toMatchObject({ database: "ok", role: "fail" });
   });
 
+  test("fails a role that is past it by being a member of another, as the start does", async () => {
+    await using database = await createTestDatabase();
+    const [role, past] = ["fit", "past"].map((word) => `${word}_${randomBytes(4).toString("hex")}`);
+    await asSuperuser(`create role ${past} bypassrls; create role ${role} login password 'fit' in role ${past}`);
+    try {
+      const name = new URL(database.appUrl).pathname.slice(1);
+      const found = await examine(databaseUrl(database.appUrl, name, { user: role ?? "", password: "fit" }));
+      expect(found).toMatchObject({ database: "ok", role: "fail", schema: "fail" });
+    } finally {
+      await asSuperuser(`drop role ${role}; drop role ${past}`);
+    }
+  });
+
+  test("fails a schema that the role may not use, and goes on", async () => {
+    await using database = await createTestDatabase();
+    await database.sql("revoke select on migration from leadline_app");
+    expect(await examine(database.appUrl)).toMatchObject({ role: "ok", sessions: "ok", schema: "fail", clock: "ok" });
+  });
+
   test("fails a table that somebody has opened", async () => {
     await using database = await createTestDatabase();
     await database.sql("alter table event no force row level security");

@@ -103,6 +103,48 @@ describe("keys and tenants", () => {
   });
 });
 
+describe("a tenant's life", () => {
+  test("it is shown, moved between tiers, suspended, resumed and closed", async () => {
+    const run = (...words: string[]) => leadlineHere(["tenants", ...words], env);
+    await run("create", "--name", "Globex", "--id", "globex");
+    expect((await run("set-tier", "globex", "adaptive", "--calls-per-second", "7")).out).toMatch(
+      /^globex: ADAPTIVE, ACTIVE /,
+    );
+    const shown = (await run("show", "globex")).out;
+    expect(shown).toMatch(/^calls_per_second +yes +7 +- +- /m);
+    expect(shown).toMatch(/^streams +yes +40000 +- +40000 /m);
+    expect(await run("set-tier", "globex", "assisted", "--streams", "7")).toMatchObject({ exit: 1 });
+    // What was agreed before stays, in a lower tier it rests.
+    await run("set-tier", "globex", "assisted");
+    await run("set-tier", "globex", "adaptive", "--streams", "9");
+    expect((await run("show", "globex")).out).toMatch(/^calls_per_second +yes +7 .*^streams +yes +9 +- +9 /ms);
+    expect((await run("suspend", "globex", "--reason", "unpaid")).out).toMatch(/^globex: ADAPTIVE, SUSPENDED /);
+    expect((await run("list")).out).toMatch(/^globex +ADAPTIVE +SUSPENDED /m);
+    expect((await run("resume", "globex")).out).toMatch(/ACTIVE/);
+    expect((await run("close", "globex", "--reason", "done", "--delete-at", "2d")).out).toMatch(
+      /CLOSED .*\nits data is deleted \d{4}-/,
+    );
+    expect(await run("resume", "globex")).toMatchObject({ exit: 1, err: expect.stringContaining("TENANT_CLOSED") });
+  });
+});
+
+describe("changes", () => {
+  test("are told from a position on, which is told again at the end", async () => {
+    await createOrder("feed-1");
+    const first = await leadlineHere(["changes", "--json"], env);
+    const events = lines(first.out);
+    expect(events.map(({ revision }) => Number(revision))).toEqual(events.map((_, i) => i + 1));
+    await createOrder("feed-2");
+    const rest = await leadlineHere(["changes", "--from", first.err.trim()], env);
+    expect(rest.out).toMatch(/^\d+ {2}\S+Z {2}feed-2 {2}v1 {2}\w+\n$/);
+    const following = new Watching(["changes", "--from", rest.err.trim(), "--follow", "--json"], env);
+    await createOrder("feed-3");
+    await following.seen('"feed-3"');
+    expect(await following.interrupt()).toBe(130);
+    expect(lines(following.out)).toHaveLength(1);
+  });
+});
+
 describe("import", () => {
   function fileWith(...items: unknown[]): string {
     const file = join(mkdtempSync(join(tmpdir(), "leadline-")), "items.json");
@@ -136,6 +178,74 @@ describe("import", () => {
     expect(item).toMatchObject({ format: "MESSAGE_FORMAT_DCSA_TNT_3" });
     const again = await leadlineHere(["import", "--retry", String(item?.id)], env);
     expect(again.out).toMatch(new RegExp(`^UNMATCHED {6}${item?.id} .*\\n1 item: 1 unmatched\\n$`));
+  });
+});
+
+describe("codes of partners", () => {
+  const event = {
+    sourceId: "fsu-1",
+    codeList: "CODE_LIST_IATA_FSU",
+    code: "ZZZ",
+    occurredAt: { instant: "2026-03-02T10:00:00Z" },
+    references: [{ type: "ORDER", value: "po-codes" }],
+  };
+
+  test("are listed, mapped for all or for one carrier, and what waited for them is tried again", async () => {
+    await createOrder("po-codes");
+    const file = join(mkdtempSync(join(tmpdir(), "leadline-")), "fsu.json");
+    writeFileSync(file, JSON.stringify(event));
+    const words = ["import", "--carrier", "LH", "--format", "coded-event", file];
+    expect((await leadlineHere(words, env)).out).toMatch(/^UNMATCHED .* fsu-1 .*CODE_UNMAPPED: IATA_FSU ZZZ is not/);
+
+    const set = ["iata_fsu:ZZZ@LH=departed", "IATA_FSU:YYY=DAMAGED!", "IATA_FSU:WWW="];
+    const mapped = await leadlineHere(["flows", "codes", "--set", ...set], env);
+    expect(mapped).toMatchObject({ exit: 0, err: "" });
+    expect(mapped.out).toBe(
+      "3 set, 0 removed; 3 of your own\n1 work item waited for it: leadline import --retry tries again, 500 at a time\n",
+    );
+    expect((await leadlineHere(["import", "--retry"], env)).out).toMatch(/^APPLIED .* fsu-1 {2}po-codes$/m);
+
+    const own = await leadlineHere(["flows", "codes", "--own"], env);
+    expect(own.out.replaceAll(/ +/g, " ")).toBe(
+      [
+        "LIST CODE CARRIER MILESTONE MEANING",
+        "IATA_FSU WWW - - own",
+        "IATA_FSU YYY - DAMAGED exception own",
+        "IATA_FSU ZZZ LH DEPARTED own",
+        "",
+      ].join("\n"),
+    );
+    const remove = ["flows", "codes", "--json", "--remove", "iata_fsu:ZZZ@LH", "iata_fsu:YYY", "iata_fsu:WWW"];
+    expect(lines((await leadlineHere(remove, env)).out)).toEqual([{ ownMappings: 0, workItemsMapped: 0 }]);
+    const shipped = lines((await leadlineHere(["flows", "codes", "--list", "iata-fsu", "--json"], env)).out);
+    expect(shipped.find(({ code }) => code === "DLV")).toMatchObject({
+      codeList: "CODE_LIST_IATA_FSU",
+      milestone: "DELIVERED",
+    });
+  });
+
+  test.each([
+    [["--set", "iata_fsu:ZZZ"], /is no meaning/],
+    [["--set", "iata_fsu=DEPARTED"], /names no code/],
+    [["--remove", "nolist:ZZZ"], /must be one of DCSA_TRANSPORT/],
+  ])("%j is wrong use", async (words, why) => {
+    const { exit, err } = await leadlineHere(["flows", "codes", ...words], env);
+    expect(exit).toBe(64);
+    expect(err).toMatch(why);
+  });
+});
+
+describe("items as they came", () => {
+  test("are listed where the tier keeps them, the newest first", async () => {
+    const file = join(mkdtempSync(join(tmpdir(), "leadline-")), "events.json");
+    writeFileSync(file, JSON.stringify([equipmentEvent30({ eventID: "raw-1" }), { eventID: "raw-2" }]));
+    await leadlineHere(["import", file], env);
+    const listed = await leadlineHere(["import", "--inbound"], env);
+    const [, second = "", first = ""] = listed.out.split("\n");
+    expect(first).toMatch(/^msg_\S+ +DCSA_TNT_3 .* raw-1 +UNMATCHED: BOOKING_UNKNOWN$/);
+    expect(second).toMatch(/^msg_\S+ +DCSA_TNT_2 .* raw-2 +REFUSED: FIELD_INVALID$/);
+    const one = lines((await leadlineHere(["import", "--inbound", "--source-id", "raw-2", "--json"], env)).out);
+    expect(one).toMatchObject([{ item: '{"eventID":"raw-2"}', result: { reason: "FIELD_INVALID" } }]);
   });
 });
 
@@ -182,5 +292,51 @@ describe("doctor", () => {
       "key",
     ]);
     expect(exit).toBe(0);
+  });
+});
+
+describe("audit and redact", () => {
+  test("say what was administered, and remove what is personal", async () => {
+    const client = createLeadlineClient({ address: ready.grpc, key: ready.operator });
+    await client.orders.createOrder({ orderId: "po-private", parties: [{ role: "CONSIGNEE", name: "Jane Doe" }] });
+    client.close();
+    const why = ["--reason", "request 7"];
+    const party = await leadlineHere(["redact", "--party", "Jane Doe", ...why], env);
+    expect([party.exit, party.err]).toEqual([0, ""]);
+    expect(party.out).toMatch(/^po-private\n1 of \d+ orders and bookings named the party\n$/);
+    const order = await leadlineHere(["redact", "--order", "po-private", ...why], env);
+    expect(order).toMatchObject({ exit: 0, out: "po-private: 0 events rewritten\n" });
+    const both = await leadlineHere(["redact", "--order", "po-private", "--party", "Jane Doe", ...why], env);
+    expect([both.exit, both.err]).toEqual([64, expect.stringContaining("one of the two")]);
+    const audit = await leadlineHere(["audit"], env);
+    expect(audit.out).toMatch(/ service-owner {2}TenantService\.CreateTenant {2}demo {2}/);
+    expect(audit.out.trimEnd().split("\n").at(-1)).toMatch(
+      / {2}OrderService\.RedactParty {2}po-private {2}.*reason=request 7$/,
+    );
+    const json = lines((await leadlineHere(["audit", "--json"], env)).out);
+    expect(json.at(-1)).toMatchObject({ administered: { act: "OrderService.RedactParty", target: "po-private" } });
+  });
+
+  test("goes on with --follow, each act once, until it is interrupted", async () => {
+    const following = new Watching(["audit", "--follow", "--json"], env);
+    await following.seen('"TenantService.CreateTenant"');
+    const made = await leadlineHere(["keys", "create", "--name", "followed", "--role", "viewer"], env);
+    expect(made.exit).toBe(0);
+    await following.seen("followed");
+    expect(await following.interrupt()).toBe(130);
+    const revisions = lines(following.out).map(({ revision }) => Number(revision));
+    expect(revisions).toEqual(revisions.map((_, i) => i + 1));
+  });
+
+  test("a support key is the service owner's to make, with a reason", async () => {
+    const words = ["keys", "create", "--tenant", "demo", "--support", "--name", "ticket 7", "--role", "viewer"];
+    const without = await leadlineHere(words, env);
+    expect(without.err).toMatch(/^leadline: reason is needed with a support key.* \(FIELD_INVALID\)\n/);
+    const made = await leadlineHere([...words, "--reason", "cannot see po-1"], env);
+    expect([made.exit, made.out]).toEqual([0, expect.stringMatching(/^lead_viewer_/)]);
+    const audit = await leadlineHere(["audit"], env);
+    expect(audit.out).toMatch(
+      /service-owner from \S+ {2}TenantService\.CreateKey .*support=true {2}reason=cannot see po-1\n$/,
+    );
   });
 });

@@ -41,7 +41,7 @@ export function settled(): Promise<void> {
 }
 
 /** One stream that the client opened: the test plays the server. */
-export class ScriptedStream {
+class ScriptedStream {
   readonly request: WatchOrdersRequest;
   readonly signal: AbortSignal;
   readonly #queue: (() => IteratorResult<WatchOrdersResponse>)[] = [];

@@ -1,11 +1,11 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { text } from "node:stream/consumers";
 import { end } from "../support/process.ts";
+import { steadyPort } from "../support/steady-port.ts";
 
 const root = join(import.meta.dirname, "../..");
 
@@ -32,7 +32,7 @@ export class ServiceProcess implements AsyncDisposable {
 
   /** Chooses ports and starts nothing yet. `env`: settings. */
   static async prepare(env: Readonly<Record<string, string>> = {}): Promise<ServiceProcess> {
-    const [grpcPort, httpPort] = [await freePort(), await freePort()];
+    const [grpcPort, httpPort] = [await steadyPort(), await steadyPort()];
     return new ServiceProcess({
       LEADLINE_GRPC_PORT: String(grpcPort),
       LEADLINE_HTTP_PORT: String(httpPort),
@@ -69,15 +69,4 @@ export class ServiceProcess implements AsyncDisposable {
     await this.stop();
     rmSync(this.#folder, { recursive: true, force: true });
   }
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  return new Promise((resolve, reject) => {
-    server.once("error", reject);
-    server.listen(0, "127.0.0.1", () => {
-      const address = server.address();
-      server.close(() => resolve(typeof address === "object" && address ? address.port : 0));
-    });
-  });
 }

@@ -20,7 +20,7 @@ export interface Parties {
 }
 
 export const CARRIER = "MAEU";
-export const CONTAINERS = ["MSKU6874333", "CSQU3054383", "MEDU3170580"];
+const CONTAINERS = ["MSKU6874333", "CSQU3054383", "MEDU3170580"];
 const [FIRST = "", SECOND = "", THIRD = ""] = CONTAINERS;
 const ORDERS = ["PO-4711", "PO-4712", "PO-4713"];
 

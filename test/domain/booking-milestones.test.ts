@@ -254,15 +254,15 @@ describe("journeys of several legs", () => {
     ["SOMETHING_ELSE", "USNYC", 0, ""],
   ])("%s at %j of leg %d says %j of the order", (kind, unlocode, sequence, status) => {
     const place = unlocode ? create(PlaceSchema, { unlocode }) : undefined;
-    expect(statusFor({ kind, leg: sequence, place }, legs)).toBe(status);
+    expect(statusFor({ kind, leg: sequence, place }, legs, STANDARD_FLOW)).toBe(status);
   });
 
   it("that come back to where they began are told apart by the leg", () => {
     const roundTrip = [leg(1, "NLRTM", "USNYC"), leg(2, "USNYC", "NLRTM")];
     const place = create(PlaceSchema, { unlocode: "NLRTM" });
-    expect(statusFor({ kind: "LOADED", leg: 1, place }, roundTrip)).toBe("READY");
-    expect(statusFor({ kind: "LOADED", leg: 2, place }, roundTrip)).toBe("");
-    expect(statusFor({ kind: "ARRIVED", leg: 2, place }, roundTrip)).toBe("ARRIVED");
+    expect(statusFor({ kind: "LOADED", leg: 1, place }, roundTrip, STANDARD_FLOW)).toBe("READY");
+    expect(statusFor({ kind: "LOADED", leg: 2, place }, roundTrip, STANDARD_FLOW)).toBe("");
+    expect(statusFor({ kind: "ARRIVED", leg: 2, place }, roundTrip, STANDARD_FLOW)).toBe("ARRIVED");
   });
 
   it("move an order to ARRIVED at the last destination only", () => {

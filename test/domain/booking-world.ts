@@ -15,6 +15,7 @@ import type { Verb } from "../../src/domain/booking-transitions.ts";
 import { decideVerb, type VerbCall } from "../../src/domain/booking-verbs.ts";
 import { evolve } from "../../src/domain/evolve.ts";
 import type { Reason, Refusal } from "../../src/domain/refusal.ts";
+import { standardOnly } from "../../src/domain/standard-flow.ts";
 import {
   type BookingSubject,
   bookingRef,
@@ -27,7 +28,7 @@ import {
   type SubjectRef,
 } from "../../src/domain/subject.ts";
 
-export const STAFF = { class: "staff" } as const;
+const STAFF = { class: "staff" } as const;
 export const ID = "bkg-1";
 
 /** A time in UTC: `at("2026-03-01T12:00:00Z")`, or the start of a day. */
@@ -173,7 +174,10 @@ export class World {
   apply(draft: Draft, recordedAt: Timestamp): void {
     const before = deepFreeze(this.#subjects.get(keyOf(draft.ref)));
     const version = (before === undefined ? 0n : versionOf(before)) + 1n;
-    this.#subjects.set(keyOf(draft.ref), evolve(before, draft.change, { version, recordedAt }, draft.ref));
+    this.#subjects.set(
+      keyOf(draft.ref),
+      evolve(before, draft.change, { version, recordedAt }, draft.ref, standardOnly),
+    );
     this.events.push({ draft, recordedAt });
   }
 

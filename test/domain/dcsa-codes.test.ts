@@ -5,7 +5,8 @@ import {
   DOCUMENT_TYPES,
   EQUIPMENT_CODES,
   equipmentMapping,
-  SENSOR_CODES,
+  IOT_CODES,
+  REEFER_CODES,
   SHIPMENT_CODES,
   shipmentMapping,
   TRANSPORT_CODES,
@@ -32,14 +33,15 @@ describe("the code tables", () => {
     expect(Object.keys(SHIPMENT_CODES).sort()).toEqual(shipment.sort());
     expect(Object.keys(DOCUMENT_TYPES).sort()).toEqual(documents.sort());
     expect(Object.keys(TRANSPORT_CODES)).toEqual(["ARRI", "DEPA"]);
-    expect(Object.keys(SENSOR_CODES)).toEqual(["DRO", "DRC", "LOC", "MEAS", "ADJU"]);
+    expect(Object.keys(IOT_CODES)).toEqual(["DRO", "DRC", "LOC"]);
+    expect(Object.keys(REEFER_CODES)).toEqual(["MEAS", "ADJU"]);
   });
 
   it("name kinds that a milestone may have, whatever the document", () => {
     const kinds = Object.keys(SHIPMENT_CODES).flatMap((code) =>
       Object.keys(DOCUMENT_TYPES).map((document) => shipmentMapping(code, document)?.kind ?? ""),
     );
-    const others = [EQUIPMENT_CODES, TRANSPORT_CODES, SENSOR_CODES]
+    const others = [EQUIPMENT_CODES, TRANSPORT_CODES, IOT_CODES, REEFER_CODES]
       .flatMap((table) => Object.values(table))
       .map((m) => m.kind);
     expect([...kinds, ...others].filter((kind) => !/^[A-Z][A-Z0-9_]{0,31}$/.test(kind))).toEqual([]);

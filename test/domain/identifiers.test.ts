@@ -3,8 +3,9 @@ import {
   isAirWaybill,
   isContainerNumber,
   isImoNumber,
-  isUnLocode,
   looksLikeContainer,
+  waybillSpellings,
+  withCheckDigit,
 } from "../../src/domain/identifiers.ts";
 
 describe("container numbers (ISO 6346)", () => {
@@ -37,6 +38,16 @@ describe("container numbers (ISO 6346)", () => {
   });
 });
 
+test.each([
+  ["CSQU305438", "CSQU3054383"],
+  ["MSKU687433", "MSKU6874333"],
+  ["CSQU3054383", "CSQU3054383"],
+  ["CSQX305438", "CSQX305438"],
+  ["pallet-1", "pallet-1"],
+])("%s with its check digit is %s", (text, whole) => {
+  expect(withCheckDigit(text)).toBe(whole);
+});
+
 describe("vessel numbers (IMO)", () => {
   test.each(["9321483", "9298686", "9352004", "9710438", "9450571"])("%s is one", (text) =>
     expect(isImoNumber(text)).toBe(true),
@@ -56,9 +67,10 @@ describe("air waybill numbers", () => {
   );
 });
 
-describe("UN/LOCODEs", () => {
-  test.each(["NLRTM", "DEBRV", "US3XY"])("%s has the shape", (text) => expect(isUnLocode(text)).toBe(true));
-  test.each(["NLRT1", "NLRT0", "nlrtm", "NLRTMX", "1LRTM"])("%s has not", (text) =>
-    expect(isUnLocode(text)).toBe(false),
-  );
+test.each([
+  ["239-12345675", ["239-12345675", "23912345675"]],
+  ["23912345675", ["23912345675", "239-12345675"]],
+  ["239-1", ["239-1"]],
+])("%s is written as %j", (text, spellings) => {
+  expect(waybillSpellings(text)).toEqual(spellings);
 });

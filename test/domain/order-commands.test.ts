@@ -1,7 +1,7 @@
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { describe, expect, test } from "vitest";
 import { ErrorReason } from "../../gen/leadline/v1/error_pb.ts";
-import { OrderBookingSchema, Phase } from "../../gen/leadline/v1/order_pb.ts";
+import { Phase } from "../../gen/leadline/v1/order_pb.ts";
 import {
   CancelOrderRequestSchema,
   CreateOrderRequestSchema,
@@ -10,7 +10,6 @@ import {
 } from "../../gen/leadline/v1/order_service_pb.ts";
 import { UnitKind, UnitSchema } from "../../gen/leadline/v1/place_pb.ts";
 import { Classifier, Flag, ReportOutcome, type ReportSchema } from "../../gen/leadline/v1/report_pb.ts";
-import { attachBooking, detachBooking, ORDER_BOOKINGS_MAX } from "../../src/domain/order-bookings.ts";
 import {
   decideCancelOrder,
   decideCreateOrder,
@@ -18,6 +17,7 @@ import {
   decideReleaseOrder,
   decideReportStatus,
 } from "../../src/domain/order-commands.ts";
+import { STANDARD_FLOW } from "../../src/domain/standard-flow.ts";
 import { at, flagNames, line, localAt, ORDER_ID, OrderDesk, pieces, report, retraction, unit } from "./order-desk.ts";
 
 const hold = (desk: OrderDesk, etag = "") =>
@@ -57,7 +57,7 @@ describe("creating an order", () => {
 
   test("an id that is taken is refused with ORDER_EXISTS", () => {
     const desk = OrderDesk.of();
-    expect(() => desk.run(decideCreateOrder(ORDER_ID, create(CreateOrderRequestSchema)))).toThrow(
+    expect(() => desk.run(decideCreateOrder(ORDER_ID, create(CreateOrderRequestSchema), STANDARD_FLOW.ref))).toThrow(
       refusal(ErrorReason.ORDER_EXISTS, { metadata: { order_id: ORDER_ID } }),
     );
   });
@@ -271,29 +271,5 @@ describe("reporting", () => {
       decideReportStatus(ORDER_ID, report("3", "ARRIVED", 5), { strict: true, refuseIfUnfit: false, flags: [] }),
     );
     expect(before).toEqual(copy);
-  });
-});
-
-describe("bookings of an order", () => {
-  const booking = (bookingId: string, ...unitIds: string[]) =>
-    create(OrderBookingSchema, { bookingId, carrier: "MSC", unitIds });
-
-  test("attaching the same again, and detaching what is not attached, is nothing", () => {
-    const desk = OrderDesk.of();
-    for (const { change } of attachBooking(desk.known, booking("b1", "U1"))) desk.apply(change, at(2_000));
-    expect(attachBooking(desk.known, booking("b1", "U1"))).toEqual([]);
-    expect(attachBooking(desk.known, booking("b1", "U2"))).toHaveLength(1);
-    expect(detachBooking(desk.known, "b2")).toEqual([]);
-    for (const { change } of detachBooking(desk.known, "b1")) desk.apply(change, at(2_001));
-    expect(desk.order).toMatchObject({ bookingIds: [], carriers: [], version: 3n });
-  });
-
-  test("more bookings than an order may have are refused with SUBJECT_FULL", () => {
-    const desk = OrderDesk.of();
-    for (let i = 0; i < ORDER_BOOKINGS_MAX; i += 1) {
-      for (const { change } of attachBooking(desk.known, booking(`b${i}`))) desk.apply(change, at(2_000));
-    }
-    expect(() => attachBooking(desk.known, booking("one-more"))).toThrow(refusal(ErrorReason.SUBJECT_FULL));
-    expect(attachBooking(desk.known, booking("b3", "U1"))).toHaveLength(1);
   });
 });

@@ -17,7 +17,16 @@ import {
 } from "../../src/domain/order-commands.ts";
 import type { ReportTaking } from "../../src/domain/order-reports.ts";
 import type { Retraction } from "../../src/domain/reports.ts";
-import { type Change, type Decide, type OrderSubject, orderRef, type Recorded } from "../../src/domain/subject.ts";
+import { STANDARD_FLOW, standardOnly } from "../../src/domain/standard-flow.ts";
+import type { StatusFlow } from "../../src/domain/status-flow.ts";
+import {
+  type Change,
+  type Decide,
+  type Flows,
+  type OrderSubject,
+  orderRef,
+  type Recorded,
+} from "../../src/domain/subject.ts";
 
 /** Second 0 of the tests' clock: 2026-03-01T00:00:00Z. */
 const START = 1_772_323_200n;
@@ -86,15 +95,22 @@ export class OrderDesk {
   subject: OrderSubject | undefined;
   readonly history: { readonly change: Change; readonly recorded: Recorded }[] = [];
   #minutes: number;
+  readonly #flows: Flows;
 
   /** @param startMinutes the minute of the first command; every further one is a minute later */
-  constructor(startMinutes = 1_000) {
+  constructor(startMinutes = 1_000, flows: Flows = standardOnly) {
     this.#minutes = startMinutes;
+    this.#flows = flows;
   }
 
-  static of(request: MessageInitShape<typeof CreateOrderRequestSchema> = {}, startMinutes = 1_000): OrderDesk {
-    const desk = new OrderDesk(startMinutes);
-    desk.run(decideCreateOrder(ORDER_ID, create(CreateOrderRequestSchema, request)));
+  /** @param flow the order's; default: the standard flow */
+  static of(
+    request: MessageInitShape<typeof CreateOrderRequestSchema> = {},
+    startMinutes = 1_000,
+    flow: StatusFlow = STANDARD_FLOW,
+  ): OrderDesk {
+    const desk = new OrderDesk(startMinutes, () => flow);
+    desk.run(decideCreateOrder(ORDER_ID, create(CreateOrderRequestSchema, request), flow.ref));
     return desk;
   }
 
@@ -123,7 +139,7 @@ export class OrderDesk {
 
   apply(change: Change, recordedAt: Timestamp): void {
     const recorded = { version: BigInt(this.history.length + 1), recordedAt };
-    this.subject = evolveOrder(this.subject, change, recorded, orderRef(ORDER_ID).id);
+    this.subject = evolveOrder(this.subject, change, recorded, orderRef(ORDER_ID).id, this.#flows);
     this.history.push({ change, recorded });
   }
 

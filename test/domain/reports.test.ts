@@ -132,7 +132,7 @@ describe("bounds and flags", () => {
   test("a new identity is refused when as many reports as are kept are there", () => {
     const refusal = expect.objectContaining({
       reason: ErrorReason.SUBJECT_FULL,
-      metadata: { bound: "reports", max: String(MAX) },
+      metadata: { limit: "reports", allowed: String(MAX), used: String(MAX) },
     });
     expect(() => takeReport(full, said(1, "y", "new"), at(50), MAX, () => [])).toThrow(refusal);
     expect(() => takeRetraction(full, retraction("new", 1), at(50), MAX)).toThrow(refusal);
@@ -154,7 +154,7 @@ describe("bounds and flags", () => {
     expect(() => takeReport(kept, naming("r2", 2), at(50), MAX, () => [])).toThrow(
       expect.objectContaining({
         reason: ErrorReason.SUBJECT_FULL,
-        metadata: { bound: "named_in_reports", max: String(room) },
+        metadata: { limit: "named_in_reports", allowed: String(room), used: expect.any(String) },
       }),
     );
     const corrected = { ...naming("r1", room), sourceUpdatedAt: at(2) };

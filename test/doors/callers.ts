@@ -124,7 +124,13 @@ const grpcJsOnHttp: CallerKind = {
 export const callerKinds: readonly CallerKind[] = [grpcJs, grpcJsOnHttp, ...nodeKinds(), ...webKinds];
 
 function grpcJsCaller(world: Reachable, port: number): Caller {
-  const client = new Client(`127.0.0.1:${port}`, credentials.createInsecure(), { "grpc.enable_retries": 0 });
+  const client = new Client(`127.0.0.1:${port}`, credentials.createInsecure(), {
+    "grpc.enable_retries": 0,
+    // Each caller has a connection of its own, and does not inherit how long another one waits before it connects again.
+    "grpc.use_local_subchannel_pool": 1,
+    "grpc.initial_reconnect_backoff_ms": 100,
+    "grpc.max_reconnect_backoff_ms": 1_000,
+  });
   world.onClose(() => client.close());
   const metadataOf = (options: CallerOptions): Metadata => {
     const metadata = new Metadata();

@@ -101,3 +101,20 @@ test("what does not end in time is cut off", async () => {
   await within(5_000, opened.cancelled, "the watch was not released");
   expect(await over).toBeInstanceOf(ConnectError);
 });
+
+test("a request on a connection of HTTP/1.1 that was idle is answered, as the last one", async () => {
+  await using world = await World.open();
+  const socket = connect(world.httpPort, "127.0.0.1");
+  const told: string[] = [];
+  socket.setEncoding("utf8").on("data", (text: string) => told.push(text));
+  const request = "GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n";
+  socket.write(request);
+  await once(socket, "data");
+  expect(told.join("")).toMatch(/^HTTP\/1\.1 200 .*connection: keep-alive/is);
+  told.length = 0;
+  const closed = once(socket, "close");
+  const drained = drainOf(world, () => {});
+  socket.write(request);
+  await within(5_000, Promise.all([drained, closed]), "the door did not close");
+  expect(told.join("")).toMatch(/^HTTP\/1\.1 200 .*connection: close.*ok\n$/is);
+});

@@ -2,8 +2,8 @@ import { brotliCompressSync, gunzipSync, gzipSync } from "node:zlib";
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import { describe, expect, test } from "vitest";
 import { GetOrderRequestSchema, GetOrderResponseSchema } from "../../gen/leadline/v1/order_service_pb.ts";
-import { frame, framesOf } from "./raw.ts";
-import { BEARER, World } from "./world.ts";
+import { frame, framesOf, rawAnswer, rawCall, rawSession, reasonOf as reasonOfRaw } from "./raw.ts";
+import { BEARER, World, within } from "./world.ts";
 
 const GET_ORDER = "/leadline.v1.OrderService/GetOrder";
 const HOLD_ORDER = "/leadline.v1.OrderService/HoldOrder";
@@ -28,6 +28,15 @@ async function reasonOf(response: Response): Promise<{ code?: string; reason?: s
   const parsed = JSON.parse(json ?? "{}");
   const error = isStream ? parsed.error : parsed;
   return { code: error.code, message: error.message, reason: error.details?.[0]?.debug?.reason };
+}
+
+const zipped = gzipSync(Buffer.alloc(100_000, 32));
+
+/** The same gzip with another size at its end. */
+function saying(bytes: number): Buffer {
+  const copy = Buffer.from(zipped);
+  copy.writeUInt32LE(bytes, copy.length - 4);
+  return copy;
 }
 
 describe("a unary body", () => {
@@ -56,9 +65,22 @@ describe("a unary body", () => {
     expect(await response.json()).toMatchObject({ order: { id: "ord_1" } });
   });
 
+  test("counts as one call for each 256 KiB that are unpacked of it", async () => {
+    await using world = await World.open();
+    const body = gzipSync(`{"orderId":"ord_1"}${" ".repeat(900_000)}`);
+    const response = await post(world, GET_ORDER, body, { "content-encoding": "gzip" });
+    expect(response.status).toBe(200);
+    expect(world.limits.calls).toBe(4);
+  });
+
   test.each([
     ["in an unknown way", brotliCompressSync("{}"), "br", "MESSAGE_MALFORMED"],
     ["and broken", Buffer.from("no gzip"), "gzip", "MESSAGE_MALFORMED"],
+    ["and broken inside", Buffer.concat([zipped.subarray(0, 40), zipped.subarray(60)]), "gzip", "MESSAGE_MALFORMED"],
+    ["to more than it says", saying(50_000), "gzip", "MESSAGE_MALFORMED"],
+    ["to hardly anything, as it says", saying(10), "gzip", "MESSAGE_MALFORMED"],
+    ["to more than deflate can", saying(90_000_000), "gzip", "MESSAGE_MALFORMED"],
+    ["in two parts", Buffer.concat([zipped, gzipSync("{}")]), "gzip", "MESSAGE_MALFORMED"],
     ["to less than it may have and holds more", gzipSync(Buffer.alloc(200_000, 32)), "gzip", "MESSAGE_TOO_LARGE"],
   ])("that is compressed %s is refused", async (_what, body, encoding, reason) => {
     await using world = await World.open({ http: { maxMessageBytes: 100_000 } });
@@ -184,4 +206,36 @@ test.each([
   const text = Buffer.from(await response.arrayBuffer()).toString();
   expect(text).toContain(value);
   expect(text).toMatch(/invalid_argument|grpc-status: 3/);
+});
+
+test.each([
+  ["Connect", "application/json", Buffer.alloc(0)],
+  ["gRPC", "application/grpc+proto", Buffer.from([0, 0x7f, 0xff, 0xff, 0xff])],
+])(
+  "a body of %s that says nothing of its size is refused at the bound, and not at its end",
+  async (_what, type, head) => {
+    await using world = await World.open({ http: { maxMessageBytes: 10_000 } });
+    const session = rawSession(world, world.httpPort);
+    const stream = rawCall(session, GET_ORDER, { "content-type": type });
+    stream.write(Buffer.concat([head, Buffer.alloc(20_000, 32)]));
+    const answer = await within(5_000, rawAnswer(stream), "it is read on");
+    const said = type === "application/json" ? answer.body.toString() : reasonOfRaw(answer);
+    expect(said).toContain("MESSAGE_TOO_LARGE");
+  },
+);
+
+test("a body that says that it is too large is refused before any of it has come", async () => {
+  await using world = await World.open({ http: { maxMessageBytes: 10_000 } });
+  const stream = rawCall(rawSession(world, world.httpPort), GET_ORDER, {
+    ...{ "content-type": "application/json", "content-length": "1000000000000" },
+  });
+  const answer = await within(5_000, rawAnswer(stream), "it is waited for");
+  expect(answer.body.toString()).toContain("MESSAGE_TOO_LARGE");
+});
+
+test("a message that says that it is too large is refused at its head by the gRPC door", async () => {
+  await using world = await World.open({ grpc: { maxMessageBytes: 10_000 } });
+  const stream = rawCall(rawSession(world, world.grpcPort), GET_ORDER);
+  stream.write(Buffer.from([0, 0x7f, 0xff, 0xff, 0xff]));
+  expect(reasonOfRaw(await within(5_000, rawAnswer(stream), "it is waited for"))).toBe("MESSAGE_TOO_LARGE");
 });

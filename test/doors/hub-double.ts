@@ -39,7 +39,7 @@ export class OpenedWatch {
   }
 
   send(message: MessageInit): boolean {
-    return this.sink.write(encodeMessage(message, this.sink.codec));
+    return this.sink.write(encodeMessage(message, this.sink.codec), false);
   }
 
   end(reason: EndReason, retryAfterMs = 0): void {

@@ -164,7 +164,23 @@ test("the HTTP door refuses headers that are too large", async () => {
   await using world = await World.open({ http: { maxHeaderBytes: 4_096 } });
   const socket = connect(world.httpPort, "127.0.0.1");
   socket.write(`GET /healthz HTTP/1.1\r\nhost: localhost\r\nx: ${"y".repeat(10_000)}\r\n\r\n`);
-  expect(await said(socket)).toMatch(/^HTTP\/1\.1 431 /);
+  const answer = await said(socket);
+  expect(answer).toMatch(/^HTTP\/1\.1 431 .*connection: close/is);
+  expect(answer).toMatch(/"reason":"MESSAGE_TOO_LARGE".*"limit":"header_bytes"/);
+});
+
+test("the HTTP door says so to a page of another origin that may call, and to no other", async () => {
+  await using world = await World.open({ http: { maxHeaderBytes: 4_096, corsOrigins: ["https://shop.example"] } });
+  const call = async (origin: string): Promise<string> => {
+    const socket = connect(world.httpPort, "127.0.0.1");
+    const head = `POST ${GET_ORDER} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\norigin: ${origin}\r\n`;
+    socket.write(`${head}x: ${"y".repeat(10_000)}\r\n\r\n`);
+    return said(socket);
+  };
+  const told = await call("https://shop.example");
+  expect(told).toMatch(/^HTTP\/1\.1 431 .*access-control-allow-origin: https:\/\/shop\.example/is);
+  expect(told).toContain("header_bytes");
+  expect(await call("https://other.example")).toMatch(/^HTTP\/1\.1 403 /);
 });
 
 test("the HTTP door refuses requests without a host", async () => {

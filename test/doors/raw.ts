@@ -73,11 +73,21 @@ export function framesOf(body: Buffer): { flags: number; data: Buffer }[] {
 }
 
 /** The reason in the trailer grpc-status-details-bin, whether it came as a trailer or in a header. */
-export function reasonOf({ headers, trailers }: RawAnswer): string | undefined {
+export function reasonOf(answer: RawAnswer): string | undefined {
+  return detailsOf(answer).reason;
+}
+
+/** The reason, the metadata, and whether it says how long to wait. */
+export function detailsOf({ headers, trailers }: RawAnswer): { readonly [name: string]: string | boolean } & {
+  readonly reason?: string;
+} {
   const value = trailers["grpc-status-details-bin"] ?? headers["grpc-status-details-bin"];
-  if (typeof value !== "string") return undefined;
-  const [first] = fromBinary(StatusSchema, Buffer.from(value, "base64")).details;
-  return first && fromBinary(ErrorInfoSchema, first.value).reason;
+  if (typeof value !== "string") return {};
+  const { details } = fromBinary(StatusSchema, Buffer.from(value, "base64"));
+  const [first] = details;
+  if (first === undefined) return {};
+  const { metadata, reason } = fromBinary(ErrorInfoSchema, first.value);
+  return { ...metadata, reason, waits: details.some(({ typeUrl }) => typeUrl.endsWith("google.rpc.RetryInfo")) };
 }
 
 export function grpcStatusOf({ headers, trailers }: RawAnswer): string | undefined {

@@ -13,11 +13,22 @@ const WATCH_ORDERS = "/leadline.v1.OrderService/WatchOrders";
 const GET_ORDER = "/leadline.v1.OrderService/GetOrder";
 const watchRequest = frame(toBinary(WatchOrdersRequestSchema, create(WatchOrdersRequestSchema, {})));
 
+/** The longest that Node's timers take; one that is longer is over at once. */
+const LONGEST_TIMER_MS = 2 ** 31 - 1;
+
 /** Sends messages of 16 kB until the stream wants no more. */
 function fill(watch: OpenedWatch): number {
   const message = encodeMessage({ left: [{ id: "z".repeat(16_000) }] }, watch.sink.codec);
-  for (let sent = 1; sent < 10_000; sent++) if (!watch.sink.write(message)) return sent;
+  for (let sent = 1; sent < 10_000; sent++) if (!watch.sink.write(message, false)) return sent;
   throw new Error("the stream takes everything");
+}
+
+/** Sends a message of each size; who is told that the stream wants no more waits to be told otherwise, as the hub does. */
+async function sendLarge(watch: OpenedWatch): Promise<void> {
+  for (const bytes of [20_000, 40_000, 70_000, 170_000, 260_000, 2_000_000]) {
+    if (watch.send({ left: [{ id: "z".repeat(bytes) }] })) continue;
+    await within(5_000, watch.nextDrained, `after ${bytes} bytes the hub was not told`);
+  }
 }
 
 describe.each(["grpc", "http"] as const)("gRPC on the %s door", (door) => {
@@ -32,7 +43,10 @@ describe.each(["grpc", "http"] as const)("gRPC on the %s door", (door) => {
     expect(headers[":status"]).toBe(200);
     expect(headers["grpc-status"]).toBeUndefined();
     const answer = rawAnswer(stream);
-    (await world.hub.next()).reset();
+    const opened = await world.hub.next();
+    // What the caller's limits say of its watch: see `CountingLimits`, and where it comes from.
+    expect(opened.spec).toMatchObject({ snapshotRowsMax: Number.MAX_SAFE_INTEGER, network: "127.0.0.1" });
+    opened.reset();
     expect(grpcStatusOf(await answer)).toBe("0");
   });
 
@@ -43,6 +57,7 @@ describe.each(["grpc", "http"] as const)("gRPC on the %s door", (door) => {
     const answer = rawAnswer(stream);
     const opened = await world.hub.next();
     expect(opened.endsAtMs).toBeGreaterThan(Date.now() + 20 * 24 * 3_600_000);
+    expect(opened.endsAtMs).toBeLessThanOrEqual(Date.now() + LONGEST_TIMER_MS);
     opened.send({ bookmark: { position: "1-a" } });
     opened.reset();
     expect(grpcStatusOf(await answer)).toBe("0");
@@ -93,6 +108,17 @@ describe.each(["grpc", "http"] as const)("gRPC on the %s door", (door) => {
     expect(framesOf((await answer).body)).toHaveLength(1 + sent);
   });
 
+  test("a message of any size can be followed by another", async () => {
+    await using world = await World.open();
+    const stream = rawCall(rawSession(world, portOf(world)), WATCH_ORDERS);
+    stream.end(watchRequest);
+    const answer = rawAnswer(stream);
+    const opened = await world.hub.next();
+    await sendLarge(opened);
+    opened.reset();
+    expect(framesOf((await answer).body)).toHaveLength(7);
+  });
+
   test("a reader that stopped and is ended is reset when it takes nothing more", async () => {
     await using world = await World.open({ [door]: { endTimeoutMs: 100 } });
     const stream = rawCall(rawSession(world, portOf(world)), WATCH_ORDERS);
@@ -136,7 +162,7 @@ test("all watchers of a message share one envelope, whatever they speak", async 
   });
   const opened = await Promise.all(answers.map(() => world.hub.next()));
   const message = encodeMessage({ bookmark: { position: "5-e" } }, "proto");
-  for (const watch of opened) watch.sink.write(message);
+  for (const watch of opened) watch.sink.write(message, false);
   expect(sharedEnvelope(message)).toBe(sharedEnvelope(message));
   for (const watch of opened) watch.reset();
   for (const answer of answers) {
@@ -200,6 +226,13 @@ test("over HTTP/1.1 a reader that stops is told to the hub, and so is when it re
   expect(opened.sink.unsentBytes()).toBe(0);
 });
 
+test("over HTTP/1.1 a message of any size can be followed by another", async () => {
+  await using world = await World.open();
+  const socket = await http1Watch(world);
+  socket.resume();
+  await sendLarge(await world.hub.next());
+});
+
 test("over HTTP/1.1 a watch outlives the timeouts of requests", async () => {
   await using world = await World.open({ http: { headersTimeoutMs: 100, requestTimeoutMs: 100 } });
   const socket = await http1Watch(world);
@@ -217,4 +250,32 @@ test("over HTTP/1.1 a watch outlives the timeouts of requests", async () => {
     if (text.includes("still-here")) break;
   }
   await within(5_000, opened.cancelled, "the watch was not cancelled");
+});
+
+test.each(["http", "grpc"] as const)(
+  "the %s door opens no watch of another tenant, whatever the service answers",
+  async (door) => {
+    await using world = await World.open();
+    const session = rawSession(world, door === "http" ? world.httpPort : world.grpcPort);
+    const stream = rawCall(session, "/leadline.v1.OrderService/WatchOrders");
+    stream.end(frame(toBinary(WatchOrdersRequestSchema, create(WatchOrdersRequestSchema, { position: "astray" }))));
+    const answer = await within(5_000, rawAnswer(stream), "the watch was opened");
+    expect([grpcStatusOf(answer), reasonOf(answer)]).toEqual(["13", "INTERNAL"]);
+    expect(world.limits.open).toBe(0);
+    const err = expect.objectContaining({ message: "a foreign watch" });
+    expect(world.logged).toContainEqual(expect.objectContaining({ err }));
+  },
+);
+
+test("a timeout of Connect that no timer takes does not end the watch", async () => {
+  await using world = await World.open();
+  const headers = { "content-type": "application/connect+proto", "connect-timeout-ms": "9999999999" };
+  const stream = rawCall(rawSession(world, world.httpPort), WATCH_ORDERS, headers);
+  stream.end(watchRequest);
+  const opened = await world.hub.next();
+  expect(opened.endsAtMs).toBeGreaterThan(Date.now() + 20 * 24 * 3_600_000);
+  expect(opened.endsAtMs).toBeLessThanOrEqual(Date.now() + LONGEST_TIMER_MS);
+  opened.reset();
+  const last = framesOf((await rawAnswer(stream)).body).at(-1);
+  expect([last?.flags, last?.data.toString()]).toEqual([2, "{}"]);
 });

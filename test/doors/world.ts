@@ -39,9 +39,16 @@ const principal: Principal = {
 /** Watches that were admitted and not given back. */
 class CountingLimits implements Limits {
   open = 0;
+  calls = 0;
   #waiting: (() => void)[] = [];
 
-  call(): void {}
+  call(): void {
+    this.calls++;
+  }
+
+  snapshotRows(): number {
+    return Number.MAX_SAFE_INTEGER;
+  }
 
   watch(): () => void {
     this.open++;
@@ -78,9 +85,11 @@ export class World implements AsyncDisposable {
       if (bearer !== BEARER) throw new Refusal(ErrorReason.CREDENTIAL_INVALID, "the credential is unknown");
       return principal;
     },
-    authorise: (_principal, method) => {
+    authorise: (_call, method) => {
       if (method === OrderService.method.cancelOrder) throw new Refusal(ErrorReason.ROLE_FORBIDS, "not you");
+      return undefined;
     },
+    entitlements: { check() {}, checkWatch() {} },
     limits: this.limits,
     openWatch: this.hub.open,
     metrics: createDoorMetrics(this.registry),
@@ -168,7 +177,7 @@ export class World implements AsyncDisposable {
         if (position === "bad")
           throw new Refusal(ErrorReason.POSITION_INVALID, `position "${position}" is not one of ours`);
         return {
-          tenant: "acme",
+          tenant: position === "astray" ? "other" : "acme",
           credential: principal.id,
           expiresAtMs: undefined,
           kind: SubjectKind.ORDER,

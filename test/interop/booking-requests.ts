@@ -12,7 +12,7 @@ const bookings = BookingService.method;
 const { RECEIVED, CONFIRMED, PENDING_UPDATE, UPDATE_RECEIVED, PENDING_AMENDMENT } = BookingState;
 
 /** The booking that goes through most verbs. */
-export const BOOKING = "BKG-1";
+const BOOKING = "BKG-1";
 const bookingId = BOOKING;
 const feedbacks = [{ severity: "ERROR", code: "PROPERTY_VALUE_MUST_CHANGE", message: "name the contract" }];
 

@@ -13,7 +13,7 @@ const orders = OrderService.method;
 export const ORDER = "PO-1";
 
 export function orderRows(): Row[] {
-  return [...creating(), ...reporting(), ...commanding(), ...reading()];
+  return [...creating(), ...reporting(), ...commanding(), ...reading(), ...redacting()];
 }
 
 function creating(): Row[] {
@@ -151,6 +151,23 @@ function reading(): Row[] {
       "link",
       { orderId: ORDER, pageSize: 2 },
       { events: [{ version: 1n }, { version: 2n }], nextPageToken: expect.stringMatching(/./) },
+    ),
+  ];
+}
+
+function redacting(): Row[] {
+  return [
+    row(
+      orders.redactParty,
+      "owner",
+      { partyName: "Łódź Lampy", reason: "asked to be forgotten" },
+      { orderIds: [ORDER], examined: expect.any(Number), nextPageToken: expect.stringMatching(/./) },
+    ),
+    row(
+      orders.redactOrder,
+      "owner",
+      { requestId: "redact", orderId: ORDER, reason: "asked to be forgotten" },
+      { order: { id: ORDER }, eventsRewritten: expect.any(Number) },
     ),
   ];
 }

@@ -1,7 +1,10 @@
 import { durationFromMs, timestampFromDate } from "@bufbuild/protobuf/wkt";
 import { expect } from "vitest";
+import { ChangeService } from "../../gen/leadline/v1/change_service_pb.ts";
 import { ImportOutcome, ImportService, MessageFormat } from "../../gen/leadline/v1/import_service_pb.ts";
-import { Role, Tier } from "../../gen/leadline/v1/tenant_pb.ts";
+import { CodeList } from "../../gen/leadline/v1/status_flow_pb.ts";
+import { StatusFlowService } from "../../gen/leadline/v1/status_flow_service_pb.ts";
+import { Role, TenantState, Tier } from "../../gen/leadline/v1/tenant_pb.ts";
 import { TenantService } from "../../gen/leadline/v1/tenant_service_pb.ts";
 import { dryRequest } from "../fixtures/dcsa/booking-requests.ts";
 import { equipmentEvent22 } from "../fixtures/dcsa/events.ts";
@@ -10,6 +13,7 @@ import { ORDER } from "./order-requests.ts";
 import { type Row, row } from "./rows.ts";
 
 const imports = ImportService.method;
+const flows = StatusFlowService.method;
 const tenants = TenantService.method;
 
 export function importRows(): Row[] {
@@ -47,6 +51,48 @@ export function importRows(): Row[] {
       (answers) => ({ ids: answers.of(imports.listWorkItems).items.map(({ id }) => id) }),
       { results: [{ outcome: ImportOutcome.UNMATCHED }] },
     ),
+    row(
+      imports.listInboundMessages,
+      "viewer",
+      { pageSize: 1 },
+      { messages: [{ id: expect.stringMatching(/^msg_/), item: "{}" }], nextPageToken: expect.stringMatching(/./) },
+    ),
+  ];
+}
+
+/** What partners' codes mean: listed, and changed. */
+export function codeRows(): Row[] {
+  const mapping = { codeList: CodeList.IATA_FSU, code: "ZZ9", carrier: CARRIERS.carrier, milestone: "DEPARTED" };
+  return [
+    row(flows.updateCodeMappings, "operator", { set: [mapping] }, { ownMappings: 1, workItemsMapped: 0 }),
+    row(
+      flows.listCodeMappings,
+      "viewer",
+      { ownOnly: true, pageSize: 5 },
+      { mappings: [{ ...mapping, own: true }], nextPageToken: "" },
+    ),
+  ];
+}
+
+export function changeRows(): Row[] {
+  const { readChanges } = ChangeService.method;
+  return [
+    row(
+      readChanges,
+      "viewer",
+      { pageSize: 3 },
+      {
+        events: [{ revision: 1n }, { revision: 2n }, { revision: 3n }],
+        position: expect.stringMatching(/^3-/),
+        more: true,
+      },
+    ),
+    row(
+      readChanges,
+      "owner",
+      (answers) => ({ position: answers.of(readChanges).position, pageSize: 1, wait: durationFromMs(1_000) }),
+      { events: [{ revision: 4n }], position: expect.stringMatching(/^4-/) },
+    ),
   ];
 }
 
@@ -74,6 +120,30 @@ export function tenantRows(name: string): Row[] {
       { tenants: [{ id: expect.any(String) }], nextPageToken: expect.stringMatching(/./) },
     ),
     row(
+      tenants.setTier,
+      "service owner",
+      { tenantId, tier: Tier.ADAPTIVE, settings: { callsPerSecond: 7 } },
+      { tenant: { id: tenantId, tier: Tier.ADAPTIVE, settings: { callsPerSecond: 7 } } },
+    ),
+    row(
+      tenants.suspendTenant,
+      "service owner",
+      { tenantId, reason: "unpaid" },
+      { tenant: { state: TenantState.SUSPENDED, stateReason: "unpaid" } },
+    ),
+    row(
+      tenants.resumeTenant,
+      "service owner",
+      { tenantId },
+      { tenant: { state: TenantState.ACTIVE, stateReason: "" } },
+    ),
+    row(
+      tenants.closeTenant,
+      "service owner",
+      { tenantId, reason: "moved on" },
+      { tenant: { state: TenantState.CLOSED, deleteAt: { nanos: expect.any(Number) } } },
+    ),
+    row(
       tenants.createKey,
       "owner",
       { name: "for a day", role: Role.VIEWER, expiresAt: timestampFromDate(new Date("2099-01-01")) },
@@ -88,6 +158,18 @@ export function tenantRows(name: string): Row[] {
       "operator",
       { orderId: ORDER, lifetime: durationFromMs(60_000) },
       { token: expect.stringMatching(/^link_/) },
+    ),
+    row(
+      tenants.listAuditEvents,
+      "owner",
+      { pageSize: 2 },
+      {
+        events: [
+          { revision: 1n, actor: "service-owner", change: { value: { act: "TenantService.CreateTenant" } } },
+          { revision: 2n, change: { case: "administered", value: { act: "TenantService.CreateKey" } } },
+        ],
+        nextPageToken: expect.stringMatching(/./),
+      },
     ),
   ];
 }

@@ -1,9 +1,10 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { ResetReason, WatchMode } from "../../gen/leadline/v1/watch_pb.ts";
 import { type CallerKind, callerKinds } from "../doors/callers.ts";
+import { faultsOf, type WatchMessage } from "../guarantees/messages.ts";
 import { type Asked, Recording } from "../guarantees/recording.ts";
-import { dueOf, type Reader, type WatchMessage } from "../guarantees/trace.ts";
-import { faultsOf } from "../guarantees/validators.ts";
+import type { Reader } from "../guarantees/trace.ts";
+import { historyOf } from "../guarantees/truth.ts";
 import { carrierSeats, filterSeats, playStage, type Seat, type Stage, staffSeats } from "./stage.ts";
 import { ALL_BOOKINGS, ALL_ORDERS, askFor, FILTERED } from "./wishes.ts";
 
@@ -107,7 +108,7 @@ describe("a watch continues", () => {
     expect(one?.faults).toEqual([]);
     const events = one?.messages.flatMap((message) => message.events) ?? [];
     expect(new Set(events.map(({ subjectId }) => subjectId)).size).toBe(events.length);
-    const due = one ? dueOf(one.reader, stage.truth.journals.get("acme") ?? []) : [];
+    const due = one ? historyOf(stage.truth, "acme").now.dueAll(one.reader) : [];
     expect(events.length).toBeLessThan(due.length / 5);
   });
 });

@@ -129,7 +129,10 @@ export const FILTERED: readonly Wish[] = [
 ];
 
 /** What a watch for the wish sends. */
-export function askFor(wish: Wish, more: Pick<Asked["request"], "position" | "includeSnapshot" | "mode">): Asked {
+export function askFor(
+  wish: Wish,
+  more: Pick<Exclude<Asked, { of: "audit" }>["request"], "position" | "includeSnapshot" | "mode">,
+): Asked {
   return wish.of === "orders"
     ? { of: "orders", request: { ...more, filter: wish.filter } }
     : { of: "bookings", request: { ...more, filter: wish.filter } };

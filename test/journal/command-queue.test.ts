@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
 import { ErrorReason } from "../../gen/leadline/v1/error_pb.ts";
+import type { Claims } from "../../src/domain/deficit-round-robin.ts";
 import { CommandQueue, type Pending } from "../../src/journal/command-queue.ts";
 import { ask } from "./commands.ts";
 
@@ -56,4 +57,66 @@ test("commands wait up to a number of bytes; a larger one waits alone", () => {
   expect(queue.take(10)).toHaveLength(2);
   queue.push(pending("b", "again", 100));
   expect(queue.size).toBe(1);
+});
+
+/** "big" has four times the weight of others and a reserve, and so have "r0", "r1" and so on. */
+const claims: Claims = {
+  weightOf: (tenant) => (/^(big|r\d+)$/.test(tenant) ? 4 : 1),
+  hasReserve: (tenant) => /^(big|r\d+)$/.test(tenant),
+};
+
+function backlog(tenants: readonly string[], commands: number): CommandQueue {
+  const queue = new CommandQueue({ claims });
+  for (const tenant of tenants) for (let i = 0; i < commands; i++) queue.push(pending(tenant, `${tenant}-${i}`));
+  return queue;
+}
+
+function countOf(batch: readonly Pending[], tenant: string): number {
+  return batch.filter(({ command }) => command.tenant === tenant).length;
+}
+
+test("a batch is filled by the tenants' weights", () => {
+  const batch = backlog(["a", "b", "big"], 2_000).take(600);
+  expect([countOf(batch, "a"), countOf(batch, "b"), countOf(batch, "big")]).toEqual([100, 100, 400]);
+});
+
+test("a command costs what it names", () => {
+  const queue = new CommandQueue();
+  const wide = (i: number) => {
+    const one = pending("wide", `w${i}`);
+    return { ...one, command: { ...one.command, subjects: Array(4).fill(one.command.subjects[0]) } };
+  };
+  for (let i = 0; i < 50; i++) {
+    queue.push(wide(i));
+    queue.push(pending("a", `a${i}`));
+  }
+  const batch = queue.take(50);
+  expect([countOf(batch, "wide"), countOf(batch, "a")]).toEqual([10, 40]);
+});
+
+test("while a tenant with a reserve is inside its share it goes first, and few others go with it", () => {
+  const queue = backlog(["a", "b"], 9_000);
+  expect(queue.take(1_000)).toHaveLength(1_000);
+  expect(queue.cutShort).toBe(false);
+  for (const order of ["1", "2"]) queue.push(pending("r1", order));
+  const batch = queue.take(1_000);
+  expect(namesOf(batch.slice(0, 2))).toEqual(["1", "2"]);
+  expect([batch.length, queue.cutShort]).toEqual([34, true]);
+  for (let taken = 34; taken < 4_000; taken += 32) expect(queue.take(1_000)).toHaveLength(32);
+  expect(queue.take(1_000)).toHaveLength(1_000);
+  expect(queue.cutShort).toBe(false);
+});
+
+test("a tenant with a reserve that has more waiting than its share makes no batch smaller", () => {
+  const queue = backlog(["a", "big"], 3_000);
+  expect(queue.take(1_000)).toHaveLength(1_000);
+  expect(queue.cutShort).toBe(false);
+});
+
+test("tenants with a reserve do not make batches smaller for each other", () => {
+  const queue = backlog(
+    Array.from({ length: 300 }, (_, i) => `r${i}`),
+    1,
+  );
+  expect([queue.take(1_000).length, queue.cutShort]).toEqual([300, false]);
 });

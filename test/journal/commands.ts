@@ -1,11 +1,11 @@
 import type { DescMessage } from "@bufbuild/protobuf";
 import { create } from "@bufbuild/protobuf";
-import { timestampFromDate } from "@bufbuild/protobuf/wkt";
 import { ErrorReason } from "../../gen/leadline/v1/error_pb.ts";
 import { OrderCreatedSchema, ReportedSchema } from "../../gen/leadline/v1/event_pb.ts";
 import { type ReportStatusResponse, ReportStatusResponseSchema } from "../../gen/leadline/v1/order_service_pb.ts";
 import { Classifier } from "../../gen/leadline/v1/report_pb.ts";
 import { Refusal } from "../../src/domain/refusal.ts";
+import type { FlowRef } from "../../src/domain/status-flow.ts";
 import { type Decide, type Draft, orderRef, SubjectKind } from "../../src/domain/subject.ts";
 import type { Command } from "../../src/journal/journal.ts";
 
@@ -42,6 +42,16 @@ export function ask(what: Ask): Command<Answer> {
     }
     return { drafts, answer: (after) => answer(after.position(ref), versionOf(after.subject(ref))) };
   });
+}
+
+/** A command that creates the order in a flow. */
+export function starting(what: Ask, { id: flowId, version: flowVersion }: FlowRef): Command<Answer> {
+  const ref = orderRef(what.order);
+  const value = create(OrderCreatedSchema, { flowId, flowVersion });
+  return command(what, () => ({
+    drafts: [{ ref, change: { case: "orderCreated", value } }],
+    answer: (after) => answer(after.position(ref), versionOf(after.subject(ref))),
+  }));
 }
 
 /** A command whose decision is the caller's. */
@@ -89,7 +99,17 @@ export function poisonous(what: Ask): Command<DescMessage> {
   };
 }
 
-export function answer(position: string, version: bigint): ReportStatusResponse {
+/** The same, found out only when the batch is written: a lookup key that Postgres cannot store. */
+export function poisonousLate(what: Ask): Command<Answer> {
+  const references = [{ type: "PO", value: "\0" }];
+  const value = create(OrderCreatedSchema, { references });
+  return command(what, () => ({
+    drafts: [{ ref: orderRef(what.order), change: { case: "orderCreated", value } }],
+    answer: () => answer("", 0n),
+  }));
+}
+
+function answer(position: string, version: bigint): ReportStatusResponse {
   return create(ReportStatusResponseSchema, { position, version });
 }
 
@@ -100,5 +120,3 @@ function versionOf(subject: { kind: number } & object): bigint {
 function pad(text: string): Uint8Array {
   return Buffer.from(text.padEnd(16, "_").slice(0, 16));
 }
-
-export const NOW = timestampFromDate(new Date("2026-03-01T00:00:00Z"));

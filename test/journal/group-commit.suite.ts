@@ -1,6 +1,9 @@
+import { toBinary } from "@bufbuild/protobuf";
 import { Client } from "pg";
 import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
 import { ErrorReason } from "../../gen/leadline/v1/error_pb.ts";
+import { FlowDefinitionSchema } from "../../gen/leadline/v1/status_flow_pb.ts";
+import { STANDARD_DEFINITION } from "../../src/domain/standard-flow.ts";
 import type { Extension } from "../../src/domain/stored-event.ts";
 import { orderRef } from "../../src/domain/subject.ts";
 import { PostgresJournal } from "../../src/journal/postgres-journal.ts";
@@ -8,7 +11,7 @@ import { decodeEvents } from "../../src/wire/event-view.ts";
 import { journalFaults } from "../guarantees/journal.ts";
 import { createTenant, createTestDatabase, type TestDatabase } from "../support/database.ts";
 import { startProxy } from "../support/proxy.ts";
-import { ask, command, needing, poisonous, refusing } from "./commands.ts";
+import { ask, command, needing, poisonous, poisonousLate, refusing, starting } from "./commands.ts";
 
 /** What group commit promises, on a Postgres server given by its superuser's URL. */
 export function groupCommitSuite(superuserUrl: () => string): void {
@@ -91,9 +94,52 @@ export function groupCommitSuite(superuserUrl: () => string): void {
       await bounded.submit(large("l1"));
       const together = await Promise.allSettled([bounded.submit(large("l2")), bounded.submit(large("l3"))]);
       expect(together.map(({ status }) => status)).toEqual(["fulfilled", "rejected"]);
-      expect(together[1]).toMatchObject({ reason: { reason: ErrorReason.SUBJECT_FULL, metadata: { bound: "bytes" } } });
+      expect(together[1]).toMatchObject({
+        reason: { reason: ErrorReason.SUBJECT_FULL, metadata: { limit: "subject_bytes" } },
+      });
       expect((await bounded.submit(ask({ tenant: "a", order: "large", sourceId: "small" }))).version).toBe(4n);
       await bounded.close();
+    });
+
+    it("fetches the flows of its orders; one that there is not fails its own commands alone", async () => {
+      const definition = toBinary(FlowDefinitionSchema, STANDARD_DEFINITION);
+      await database.sql(
+        `insert into status_flow (tenant_id, id, name, published_version, edition, created_at, updated_at)
+         select t, f, f, 1, 1, now(), now() from unnest(array['a', 'b']) t, unnest(array['one', 'two', 'three']) f`,
+      );
+      await database.sql(
+        `insert into status_flow_version (tenant_id, flow_id, version, definition, published_at, published_by)
+         select tenant_id, id, 1, $1, now(), 'test' from status_flow`,
+        [Buffer.from(definition)],
+      );
+      const start = (on: PostgresJournal, tenant: string, flowId: string) =>
+        on.submit(starting({ tenant, order: `${tenant}-${flowId}` }, { id: flowId, version: 1 }));
+      const tried = ["one", "two", "missing", "three"].flatMap((flow) => [
+        start(journal, "a", flow),
+        start(journal, "b", flow),
+      ]);
+      const outcomes = await Promise.allSettled(tried);
+      expect(outcomes.map(({ status }) => status)).toEqual(
+        ["one", "two", "missing", "three"].flatMap((flow) => {
+          const status = flow === "missing" ? "rejected" : "fulfilled";
+          return [status, status];
+        }),
+      );
+      expect(outcomes[4]).toMatchObject({
+        reason: { message: expect.stringContaining('version 1 of flow "missing"') },
+      });
+      expect(troubles).toEqual([]);
+      // Another instance, which has fetched none of them, decides on all of these orders in one batch.
+      const fresh = open();
+      const orders = ["a-one", "a-two", "a-three"].map((order) => ask({ tenant: "a", order, sourceId: "r" }));
+      const answers = await Promise.all(orders.map((one) => fresh.submit(one)));
+      expect(answers.map(({ version }) => version)).toEqual([2n, 2n, 2n]);
+      await fresh.close();
+      const rows = await database.sql(
+        "select id, flow_id, flow_version from subject where flow_id = 'two' order by id",
+      );
+      expect(rows).toEqual(["a-two", "b-two"].map((id) => ({ id, flow_id: "two", flow_version: 1 })));
+      expect(await journalFaults(database)).toEqual([]);
     });
 
     it("loads what its commands turn out to need, however many of them ask for more", async () => {
@@ -117,6 +163,25 @@ export function groupCommitSuite(superuserUrl: () => string): void {
       const other = journal.submit(ask({ tenant: "a", order: "enough" }));
       await expect(insatiable).rejects.toThrow("still needs subjects");
       expect((await other).version).toBe(1n);
+    });
+
+    it("that fails leaves what was opened behind it in order", async () => {
+      const write = (sourceId: string) => journal.submit(ask({ tenant: "b", order: "behind", sourceId }));
+      const first = Promise.allSettled([write("0"), journal.submit(poisonousLate({ tenant: "c", order: "behind" }))]);
+      // While they are decided these wait; they are opened behind the batch that fails.
+      const later: Promise<unknown>[] = [];
+      for (let i = 1; i <= 40; i += 1) {
+        later.push(write(String(i)));
+        await new Promise((resolve) => setImmediate(resolve));
+      }
+      expect((await first).map(({ status }) => status)).toEqual(["fulfilled", "rejected"]);
+      await Promise.all(later);
+      const stored = await journal.history("b", orderRef("behind"), 2n, 100, 1_000_000);
+      const reported = decodeEvents(Buffer.concat(stored.map((e) => e.payload))).map(({ change }) =>
+        change.case === "reported" ? change.value.report?.report?.sourceId : change.case,
+      );
+      expect(reported).toEqual(Array.from({ length: 41 }, (_, i) => String(i)));
+      expect(await journalFaults(database)).toEqual([]);
     });
 
     it("comes to the culprit while other tenants keep writing", async () => {
@@ -206,6 +271,22 @@ export function groupCommitSuite(superuserUrl: () => string): void {
       expect((await held).version).toBe(1n);
     });
 
+    it("take turns at a tenant that one of them could keep for itself", async () => {
+      await using other = new AsyncDisposableStack();
+      const second = open(database.appUrl, 2_000);
+      other.defer(() => second.close());
+      let stop = false;
+      const busy = Array.from({ length: 64 }, async (_, n) => {
+        if (n > 0) await new Promise((resolve) => setImmediate(resolve)); // behind the first one, and so all the time
+        for (let i = 0; !stop; i += 1) await journal.submit(ask({ tenant: "b", order: `turn-${n}`, sourceId: `${i}` }));
+      });
+      for (let i = 0; i < 10; i += 1) await second.submit(ask({ tenant: "b", order: "turns", sourceId: `s${i}` }));
+      stop = true;
+      await Promise.all(busy);
+      expect(troubles).toEqual([]); // nobody waited for a lock for as long as lock_timeout
+      expect(await journalFaults(database)).toEqual([]);
+    });
+
     it("are rid of a stopped writer by its idle-in-transaction timeout", async () => {
       await using _blocker = await holdHead("c", 300);
       expect((await journal.submit(ask({ tenant: "c", order: "stopped" }))).version).toBe(1n);
@@ -221,13 +302,17 @@ export function groupCommitSuite(superuserUrl: () => string): void {
       await through.submit(ask({ tenant: "a", order: "doubt" }));
       committed = [];
       const cut = proxy.cutAfterSending("commit");
-      const answers = await Promise.all([
+      const doubtful = Promise.all([
         through.submit(ask({ tenant: "a", order: "doubt", sourceId: "d1" })),
         through.submit(ask({ tenant: "b", order: "doubt", sourceId: "d2" })),
       ]);
+      await Promise.resolve(); // these two have been taken
+      const behind = through.submit(ask({ tenant: "a", order: "behind", sourceId: "d3" }));
+      const answers = await doubtful;
       await cut;
+      expect((await behind).version).toBe(2n);
       expect(answers.map((a) => a.version)).toEqual([2n, 2n]);
-      expect(committed.flatMap((e) => e.events)).toHaveLength(3);
+      expect(committed.flatMap((e) => e.events)).toHaveLength(5);
       expect(troubles).toContain("the database connection was lost");
       expect(await journalFaults(database)).toEqual([]);
       await through.close();

@@ -14,16 +14,20 @@ test("a stretch holds the events of its kind in order, says what it passed over,
   );
   const reader = new Reader([new Connection({ url: database.appUrl, applicationName: "test" })]);
   const orders = (await reader.events("a", 11n, 90, 1_000_000)).filter(({ kind }) => kind === SubjectKind.ORDER);
-  const stretch = await reader.stretch("a", SubjectKind.ORDER, 10n, 300n, 90, 1_000_000);
-  expect(stretch).toMatchObject({ predecessor: "e10", all: 90, last: { revision: 100n, eventId: "e100" }, events: 60 });
-  expect(Buffer.from(stretch?.payloads ?? [])).toEqual(Buffer.concat(orders.map(({ payload }) => payload)));
-  expect(await reader.stretch("a", SubjectKind.ORDER, 0n, 5n, 90, 1_000)).toMatchObject({
+  const stretch = (tenant: string, after: bigint, upTo: bigint, maxBytes: number) =>
+    reader.stretch({ tenant, kind: SubjectKind.ORDER, after, upTo, limit: 90, maxBytes });
+  const found = await stretch("a", 10n, 300n, 1_000_000);
+  expect(found).toMatchObject({ predecessor: "e10", all: 90, last: { revision: 100n, eventId: "e100" }, events: 60 });
+  expect(Buffer.from(found?.payloads ?? [])).toEqual(Buffer.concat(orders.map(({ payload }) => payload)));
+  expect(await stretch("a", 0n, 5n, 1_000)).toMatchObject({
     predecessor: undefined,
     all: 5,
   });
-  expect(await reader.stretch("a", SubjectKind.ORDER, 300n, 400n, 90, 1_000)).toBeUndefined();
-  expect(await reader.stretch("a", SubjectKind.ORDER, 10n, 300n, 90, 179)).toBeUndefined();
-  expect(await reader.stretch("b", SubjectKind.ORDER, 10n, 300n, 90, 1_000)).toBeUndefined();
+  expect(await stretch("a", 300n, 400n, 1_000)).toBeUndefined();
+  expect(await stretch("a", 10n, 300n, 119)).toBeUndefined();
+  // Far too large: the connection is given up, and the next read has another.
+  expect(await stretch("a", 10n, 300n, 10)).toBeUndefined();
+  expect(await stretch("b", 10n, 300n, 1_000)).toBeUndefined();
   expect(await reader.subject("a", orderRef('{"\\,x'))).toBeUndefined();
   await reader.close();
 });

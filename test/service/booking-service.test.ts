@@ -1,8 +1,7 @@
 import { create, type DescMessage, fromBinary, type MessageShape } from "@bufbuild/protobuf";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { BookingOrderSchema, BookingState } from "../../gen/leadline/v1/booking_pb.ts";
 import {
-  type BookingService,
   ConfirmBookingRequestSchema,
   ConfirmBookingResponseSchema,
   GetBookingRequestSchema,
@@ -26,37 +25,21 @@ import {
 import { Classifier, ReportOutcome, ReportSchema } from "../../gen/leadline/v1/report_pb.ts";
 import { Role } from "../../gen/leadline/v1/tenant_pb.ts";
 import type { Principal } from "../../src/domain/principal.ts";
-import { PostgresJournal } from "../../src/journal/postgres-journal.ts";
 import { createBookingService } from "../../src/service/booking-service.ts";
-import { type Call, EncodedReply, type Implementation, type Reply } from "../../src/service/call.ts";
+import { type Call, EncodedReply, type Reply } from "../../src/service/call.ts";
 import { createOrderService } from "../../src/service/order-service.ts";
 import { PageTokens } from "../../src/wire/page-token.ts";
 import { Positions } from "../../src/wire/position.ts";
 import { at, CONTAINERS, container, oceanConfirmation, oceanRequest } from "../domain/booking-world.ts";
-import { createTenant, createTestDatabase, type TestDatabase } from "../support/database.ts";
+import { openTestJournal } from "../support/journal.ts";
+import { shared } from "../support/shared.ts";
+import { noRedactions } from "./support.ts";
 
-let database: TestDatabase;
-let journal: PostgresJournal;
-let bookings: Implementation<typeof BookingService>;
-let orders: ReturnType<typeof createOrderService>;
-
-beforeAll(async () => {
-  database = await createTestDatabase();
-  for (const tenant of ["t1", "t2"]) await createTenant(database, tenant);
-  journal = new PostgresJournal({
-    connection: { url: database.appUrl, lockTimeoutMs: 500 },
-    onCommit: () => {},
-    onTrouble: () => {},
-  });
-  const secret = new Uint8Array(32).fill(7);
-  const pageTokens = new PageTokens(secret);
-  bookings = createBookingService({ journal, pageTokens, positions: new Positions(secret) });
-  orders = createOrderService({ journal, pageTokens });
-});
-afterAll(async () => {
-  await journal.close();
-  await database[Symbol.asyncDispose]();
-});
+const { journal } = await shared(openTestJournal("t1", "t2"));
+const secret = new Uint8Array(32).fill(7);
+const pageTokens = new PageTokens(secret);
+const bookings = createBookingService({ journal, pageTokens, positions: new Positions(secret) });
+const orders = createOrderService({ journal, pageTokens, elsewhere: noRedactions });
 
 function call(role: Role, carrier = "", tenant = "t1"): Call {
   const id = `key_${role}_${carrier}_${tenant}`;

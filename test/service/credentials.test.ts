@@ -7,7 +7,9 @@ import { CreateKeyRequestSchema, CreateTenantRequestSchema } from "../../gen/lea
 import { InProcessBus, Wire } from "../../src/bus/in-process.ts";
 import { drawKey, hashOf } from "../../src/service/api-key.ts";
 import { Credentials, type CredentialsOptions } from "../../src/service/credentials.ts";
-import { type KeyOfTenant, type KeyRecords, keyRecords } from "../../src/service/key-records.ts";
+import { type KeyRecords, keyRecords } from "../../src/service/key-records.ts";
+import type { StreamHolder } from "../../src/service/limits.ts";
+import { Tenancy, type TenantTerms } from "../../src/service/tenancy.ts";
 import { callWith, message, nowhere, refusalOf, type Service, serviceOwner, startService } from "./support.ts";
 
 const ownerSecret = "the-service-owner-has-a-long-secret";
@@ -39,30 +41,44 @@ afterAll(async () => {
   await service[Symbol.asyncDispose]();
 });
 
+const ofKey = (id: string): StreamHolder => ({ kind: "key", tenant: "acme", id, signer: "" });
+
 /** One instance's credentials, with what it was told to end. */
 function instance(wire = new Wire(), options: Partial<CredentialsOptions> = {}) {
   const bus = new InProcessBus(wire);
   const ended: string[] = [];
-  const streams: KeyOfTenant[] = [];
+  const streams: StreamHolder[] = [];
+  const fail = (error: unknown) => {
+    throw error;
+  };
+  const held: TenantTerms[] = [];
+  const now = () => service.nowMs;
+  const tenancy = new Tenancy({
+    read: (tenants) => (options.keys ?? keys).terms(tenants),
+    streaming: () => new Set(streams.map(({ tenant }) => tenant)),
+    hold: (terms) => held.push(terms),
+    ...{ bus, onError: fail, now, cacheMs: options.cacheMs ?? 5_000 },
+  });
+  tenancy.start();
   const credentials = new Credentials({
     keys,
+    tenancy,
     links: service.links,
     ownerHash: hashOf(ownerSecret),
     bus,
     endStreams: (id) => ended.push(id),
-    streamKeys: () => streams,
-    onError: (error) => {
-      throw error;
-    },
-    now: () => service.nowMs,
+    streamHolders: () => streams,
+    onError: fail,
+    now,
     ...options,
   });
   credentials.start();
   running.push(
     () => credentials.stop(),
+    () => tenancy.stop(),
     () => bus.close(),
   );
-  return { credentials, authenticate: credentials.authenticate, ended, streams };
+  return { credentials, tenancy, authenticate: credentials.authenticate, ended, streams, held };
 }
 
 async function createKey(init: MessageInitShape<typeof CreateKeyRequestSchema> = {}) {
@@ -78,7 +94,7 @@ function revokeInDatabase(id: string) {
 describe("who calls", () => {
   test("a key is its tenant, role, carrier and name", async () => {
     const { id, secret } = await createKey({ name: "hapag", role: Role.CARRIER, carrier: "HLCU" });
-    const { authenticate, credentials } = instance();
+    const { authenticate, tenancy } = instance();
     const principal = await authenticate(secret, peer);
     expect(principal).toEqual({
       kind: "key",
@@ -89,7 +105,7 @@ describe("who calls", () => {
       carrier: "HLCU",
       expiresAtMs: undefined,
     });
-    expect(credentials.tierOf(principal)).toBe(Tier.ASSISTED);
+    expect(tenancy.ofPrincipal(principal).tier).toBe(Tier.ASSISTED);
   });
 
   test("a key that is known is answered at once, without the database", async () => {
@@ -127,7 +143,7 @@ describe("who calls", () => {
     expect(known).toEqual([false, true, true]);
   });
 
-  test("the service owner and a link are answered without the database", () => {
+  test("the service owner is answered without the database, and a link once its tenant is known", async () => {
     const { authenticate } = instance();
     expect(authenticate(ownerSecret, peer)).toEqual({ kind: "service-owner", id: "service-owner" });
     const link = {
@@ -136,7 +152,10 @@ describe("who calls", () => {
       orderId: "PO-1",
       expiresAtMs: Math.ceil(service.nowMs / 1000) * 1000 + 60_000,
     };
+    expect(await authenticate(service.links.encode(link), peer)).toEqual({ kind: "link", ...link });
     expect(authenticate(service.links.encode(link), peer)).toEqual({ kind: "link", ...link });
+    const nobodys = service.links.encode({ ...link, tenant: "nobody" });
+    expect((await refusalOf(() => authenticate(nobodys, peer))).reason).toBe(ErrorReason.CREDENTIAL_INVALID);
   });
 });
 
@@ -203,6 +222,24 @@ describe("who is refused", () => {
     expect(await authenticate(another.secret, "192.0.2.2")).toMatchObject({ kind: "key" });
   });
 
+  test("a peer whose guesses come all at once has no more of them looked up, whatever host of its network says them", async () => {
+    const { authenticate } = instance();
+    const { secret } = await createKey();
+    const guesses = Array.from({ length: 300 }, (_, i) => [drawKey("owner", `key_${i}`).text, `2001:db8:0:1::${i}`]);
+    reads = 0;
+    const asked = guesses.map(([text = "", from = ""]) => refusalOf(() => authenticate(text, from)));
+    // Nor does another address wait for all of them.
+    expect(await authenticate(secret, "2001:db8:0:2::1")).toMatchObject({ kind: "key" });
+    const wrong = (await Promise.all(asked)).filter(({ reason }) => reason === ErrorReason.CREDENTIAL_INVALID);
+    // Twenty, and those that were under way when the twentieth was found to be wrong.
+    expect(wrong.length).toBeGreaterThanOrEqual(20);
+    expect(wrong.length).toBeLessThan(28);
+    expect(reads).toBeLessThanOrEqual(wrong.length + 1);
+    service.nowMs += 1_000;
+    const again = await refusalOf(() => authenticate(drawKey("owner", "key_nobodys").text, "2001:db8:0:1::9"));
+    expect(again.reason).toBe(ErrorReason.CREDENTIAL_INVALID);
+  });
+
   test("when the database cannot be asked, that is what is said", async () => {
     await using away = await startService(nowhere);
     const { authenticate } = instance(undefined, { keys: keyRecords(away.orm) });
@@ -227,7 +264,7 @@ describe("revocation", () => {
     const wire = new Wire();
     const [here, there] = [instance(wire), instance(wire)];
     await there.authenticate(secret, peer);
-    there.streams.push({ tenant: "acme", id });
+    there.streams.push(ofKey(id));
     await revokeInDatabase(id);
     here.credentials.revoked(id);
     await expect.poll(() => there.ended).toEqual([id]);
@@ -239,7 +276,7 @@ describe("revocation", () => {
     const wire = new Wire();
     const there = instance(wire);
     const principal = await there.authenticate(secret, peer);
-    there.streams.push({ tenant: "acme", id });
+    there.streams.push(ofKey(id));
     new InProcessBus(wire).announceRevocation(id);
     await expect.poll(() => there.authenticate(secret, peer) instanceof Promise).toBe(true);
     expect(await there.authenticate(secret, peer)).toEqual(principal);
@@ -250,11 +287,45 @@ describe("revocation", () => {
   test("when nobody tells, the sweep ends the streams of keys that were revoked or are gone, and no others", async () => {
     const { credentials, streams, ended } = instance();
     const [kept, revoked, gone] = [await createKey(), await createKey(), await createKey()];
-    for (const { id } of [kept, revoked, gone]) streams.push({ tenant: "acme", id });
+    for (const { id } of [kept, revoked, gone]) streams.push(ofKey(id));
     await revokeInDatabase(revoked.id);
     await service.database.sql("delete from api_key where id = $1", [gone.id]);
     await credentials.sweep();
     expect(ended.sort()).toEqual([revoked.id, gone.id].sort());
+  });
+
+  test("what may have been missed on the bus is looked for when it is back, and not at the next sweep alone", async () => {
+    const { id } = await createKey();
+    const wire = new InProcessBus(new Wire());
+    let back: () => void = () => {};
+    const bus = {
+      announceRevocation: wire.announceRevocation.bind(wire),
+      onRevocation: wire.onRevocation.bind(wire),
+      onResync(listener: () => void) {
+        back = listener;
+        return () => {};
+      },
+    };
+    const { credentials, streams, ended } = instance(undefined, { bus });
+    streams.push(ofKey(id));
+    await revokeInDatabase(id);
+    back();
+    await credentials.stop();
+    expect(ended).toEqual([id]);
+    await wire.close();
+  });
+
+  test("the sweep ends the streams of tokens whose tenant is gone, or whose signing key was withdrawn, and no others", async () => {
+    const tokens = { verify: () => Promise.reject(new Error("not asked")), withdrawn: async () => new Set(["second"]) };
+    const { credentials, streams, ended } = instance(undefined, { tokens });
+    const token = (id: string, tenant: string, signer: string) => ({ kind: "token", tenant, id, signer }) as const;
+    streams.push(
+      token("kept", "acme", "first"),
+      token("tenantless", "nobody", "first"),
+      token("old", "acme", "second"),
+    );
+    await credentials.sweep();
+    expect(ended.sort()).toEqual(["old", "tenantless"]);
   });
 
   test("a key that is revoked while it is looked up is not remembered", async () => {

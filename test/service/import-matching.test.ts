@@ -1,20 +1,14 @@
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { ImportOutcome, ImportOutcomeSchema } from "../../gen/leadline/v1/import_service_pb.ts";
+import { describe, expect, test } from "vitest";
+import { ImportOutcome } from "../../gen/leadline/v1/import_service_pb.ts";
 import { equipmentEvent22, equipmentEvent30, transportEvent30 } from "../fixtures/dcsa/events.ts";
-import { carrierCall, startWorld, type World } from "./import-world.ts";
+import { carrierCall, eachInAWorld, outcomes, type World } from "./import-world.ts";
 
 let world: World;
-beforeEach(async () => {
-  world = await startWorld();
-});
-afterEach(async () => {
-  expect(world.faults).toEqual([]);
-  await world[Symbol.asyncDispose]();
+eachInAWorld((started) => {
+  world = started;
 });
 
 const BKG = { references: [{ type: "BKG", value: "PSEA7700412" }] };
-const outcomes = (results: readonly { outcome: ImportOutcome }[]) =>
-  results.map(({ outcome }) => ImportOutcomeSchema.value[outcome]?.localName);
 
 describe("what an event belongs to", () => {
   const only = (references: { typeCode: string; reference: string }[], eventID = "e") =>

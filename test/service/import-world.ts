@@ -1,11 +1,16 @@
 import { randomBytes } from "node:crypto";
 import { create, type DescMessage, type MessageInitShape, type MessageShape } from "@bufbuild/protobuf";
+import { afterEach, beforeEach, expect } from "vitest";
 import type { BookingRequestSchema } from "../../gen/leadline/v1/booking_pb.ts";
 import { AttachOrdersRequestSchema, RequestBookingRequestSchema } from "../../gen/leadline/v1/booking_service_pb.ts";
 import {
   ImportItemsRequestSchema,
+  type ImportOutcome,
+  ImportOutcomeSchema,
   type ImportResult,
   type ImportService,
+  ListInboundMessagesRequestSchema,
+  type ListInboundMessagesResponse,
   ListWorkItemsRequestSchema,
   MessageFormat,
   RetryWorkItemsRequestSchema,
@@ -13,11 +18,19 @@ import {
 } from "../../gen/leadline/v1/import_service_pb.ts";
 import { CreateOrderRequestSchema } from "../../gen/leadline/v1/order_service_pb.ts";
 import { TransportMode } from "../../gen/leadline/v1/place_pb.ts";
+import type { CodeMappingSchema } from "../../gen/leadline/v1/status_flow_pb.ts";
+import {
+  UpdateCodeMappingsRequestSchema,
+  type UpdateCodeMappingsResponse,
+} from "../../gen/leadline/v1/status_flow_service_pb.ts";
 import { Role } from "../../gen/leadline/v1/tenant_pb.ts";
+import { standardOnly } from "../../src/domain/standard-flow.ts";
 import { type BookingSubject, bookingRef, type OrderSubject, orderRef, SubjectKind } from "../../src/domain/subject.ts";
 import { PostgresJournal } from "../../src/journal/postgres-journal.ts";
+import { createAudit } from "../../src/service/audit.ts";
 import { createBookingService } from "../../src/service/booking-service.ts";
 import type { Call, Implementation } from "../../src/service/call.ts";
+import { codeMappings } from "../../src/service/flows/mappings.ts";
 import { createWorkList, type WorkListOptions } from "../../src/service/import/work-list.ts";
 import { createImportService } from "../../src/service/import-service.ts";
 import { createOrderService } from "../../src/service/order-service.ts";
@@ -25,20 +38,29 @@ import { openOrm } from "../../src/store/orm.ts";
 import { PageTokens } from "../../src/wire/page-token.ts";
 import { Positions } from "../../src/wire/position.ts";
 import { decodeSubject } from "../../src/wire/subject-row.ts";
-import { createTenant, createTestDatabase } from "../support/database.ts";
+import { createTenant, createTestDatabase, type TestDatabase } from "../support/database.ts";
+import { noRedactions } from "./support.ts";
 
 type Json = Record<string, unknown>;
 /** What a message is made from, but for the message itself. */
 type Init<S extends DescMessage> = Exclude<MessageInitShape<S>, MessageShape<S>>;
+type Mapping = Init<typeof CodeMappingSchema>;
 type Implemented = Implementation<typeof ImportService>;
 
 /** An ImportService with its journal and work list in a database of its own, and what tests ask of it. */
 export interface World extends AsyncDisposable {
   readonly imports: Implemented;
+  readonly codes: ReturnType<typeof codeMappings>;
+  /** Whether raw inbound messages are kept; at first they are not. */
+  readonly inbound: { kept: boolean };
+  readonly database: TestDatabase;
   /** Faults that were answered with INTERNAL. */
   readonly faults: unknown[];
   /** Imports items as staff of the tenant, or as another caller. */
   import(items: readonly (Json | string)[], options?: ImportOptions): Promise<ImportResult[]>;
+  /** Sets and removes own mappings of codes. */
+  map(set: Mapping[], remove?: Mapping[]): Promise<UpdateCodeMappingsResponse>;
+  messages(request?: Init<typeof ListInboundMessagesRequestSchema>): Promise<ListInboundMessagesResponse>;
   listWork(pageSize?: number, pageToken?: string): Promise<{ items: WorkItem[]; nextPageToken: string }>;
   retry(ids?: readonly string[]): Promise<ImportResult[]>;
   /** Requests a booking of PSEA from Hamburg to Santos, with orders in it. */
@@ -68,19 +90,31 @@ export async function startWorld(workListOptions: WorkListOptions = {}, appUrl?:
   const secret = randomBytes(32);
   const pageTokens = new PageTokens(secret);
   const faults: unknown[] = [];
+  const inbound = { kept: false };
   const workList = createWorkList(orm, workListOptions);
-  const imports = createImportService({ journal, workList, pageTokens, onFault: (error) => faults.push(error) });
+  const onFault = (error: unknown) => faults.push(error);
+  const keepsInbound = () => inbound.kept;
+  const imports = createImportService({ orm, journal, workList, pageTokens, keepsInbound, onFault });
+  const mayMap = () => undefined;
+  const codes = codeMappings({ orm, audit: createAudit(orm, () => undefined), pageTokens, mayMap });
   const bookings = createBookingService({ journal, pageTokens, positions: new Positions(secret) });
-  const orders = createOrderService({ journal, pageTokens });
+  const orders = createOrderService({ journal, pageTokens, elsewhere: noRedactions });
   const staff = staffCall();
   const subject = async (ref: { kind: SubjectKind; id: string }) => {
     const row = await journal.subject(TENANT, ref);
     if (row === undefined) throw new Error(`there is no ${ref.id}`);
-    return decodeSubject(row.kind, row);
+    return decodeSubject(row.kind, row, standardOnly);
   };
   return {
     imports,
+    codes,
+    inbound,
+    database,
     faults,
+    map: async (set, remove = []) =>
+      whole(await codes.updateCodeMappings(create(UpdateCodeMappingsRequestSchema, { set, remove }), staff)),
+    messages: async (request = {}) =>
+      whole(await imports.listInboundMessages(create(ListInboundMessagesRequestSchema, request), staff)),
     async import(items, { format = MessageFormat.UNSPECIFIED, carrier = "PSEA", call = staff } = {}) {
       const texts = items.map((item) => (typeof item === "string" ? item : JSON.stringify(item)));
       const request = create(ImportItemsRequestSchema, { format, carrier, items: texts });
@@ -118,6 +152,24 @@ export async function startWorld(workListOptions: WorkListOptions = {}, appUrl?:
       await database[Symbol.asyncDispose]();
     },
   };
+}
+
+/** Gives each test of the file a world of its own, in which there is no fault at the end but those that the test took out. */
+export function eachInAWorld(give: (world: World) => void): void {
+  let world: World;
+  beforeEach(async () => {
+    world = await startWorld();
+    give(world);
+  });
+  afterEach(async () => {
+    expect(world.faults).toEqual([]);
+    await world[Symbol.asyncDispose]();
+  });
+}
+
+/** What became of items, in the contract's words. */
+export function outcomes(results: readonly { readonly outcome: ImportOutcome }[]): (string | undefined)[] {
+  return results.map(({ outcome }) => ImportOutcomeSchema.value[outcome]?.localName);
 }
 
 const HAMBURG_TO_SANTOS = {

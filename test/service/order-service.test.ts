@@ -1,5 +1,5 @@
 import { create, fromBinary, type MessageInitShape } from "@bufbuild/protobuf";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { ErrorReason } from "../../gen/leadline/v1/error_pb.ts";
 import {
   BatchGetOrdersRequestSchema,
@@ -12,38 +12,23 @@ import {
   ListOrderEventsResponseSchema,
   ListOrdersRequestSchema,
   ListOrdersResponseSchema,
-  type OrderService,
   ReportStatusRequestSchema,
   RetractReportRequestSchema,
   WatchOrdersRequestSchema,
 } from "../../gen/leadline/v1/order_service_pb.ts";
 import { Role } from "../../gen/leadline/v1/tenant_pb.ts";
 import type { Principal } from "../../src/domain/principal.ts";
-import { PostgresJournal } from "../../src/journal/postgres-journal.ts";
-import { type Call, EncodedReply, type Implementation } from "../../src/service/call.ts";
+import { type Call, EncodedReply } from "../../src/service/call.ts";
 import { createOrderService } from "../../src/service/order-service.ts";
 import { PageTokens } from "../../src/wire/page-token.ts";
 import { line, pieces, report } from "../domain/order-desk.ts";
-import { createTenant, createTestDatabase, type TestDatabase } from "../support/database.ts";
+import { openTestJournal } from "../support/journal.ts";
+import { shared } from "../support/shared.ts";
+import { noRedactions } from "./support.ts";
 
-let database: TestDatabase;
-let journal: PostgresJournal;
-let orders: Implementation<typeof OrderService>;
-
-beforeAll(async () => {
-  database = await createTestDatabase();
-  for (const tenant of ["t1", "t2"]) await createTenant(database, tenant);
-  journal = new PostgresJournal({
-    connection: { url: database.appUrl, lockTimeoutMs: 500 },
-    onCommit: () => {},
-    onTrouble: () => {},
-  });
-  orders = createOrderService({ journal, pageTokens: new PageTokens(new Uint8Array(32)) });
-});
-afterAll(async () => {
-  await journal.close();
-  await database[Symbol.asyncDispose]();
-});
+const { journal } = await shared(openTestJournal("t1", "t2"));
+const pageTokens = new PageTokens(new Uint8Array(32));
+const orders = createOrderService({ journal, pageTokens, elsewhere: noRedactions });
 
 function call(principal: Principal): Call {
   return { principal, signal: new AbortController().signal, deadlineMs: undefined, callId: "c" };

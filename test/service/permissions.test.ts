@@ -53,6 +53,8 @@ const expected = `
   OrderService CancelOrder               x x . . . .
   OrderService ListOrderEvents           x x . x x .
   OrderService WatchOrders               x x . x x .
+  OrderService RedactOrder               x . . . . .
+  OrderService RedactParty               x . . . . .
   BookingService RequestBooking          x x . . . .
   BookingService GetBooking              x x x x . .
   BookingService ListBookings            x x x x . .
@@ -84,13 +86,34 @@ const expected = `
   ImportService ImportItems              x x x . . .
   ImportService ListWorkItems            x x . x . .
   ImportService RetryWorkItems           x x . . . .
+  ImportService ListInboundMessages      x x . x . .
+  StatusFlowService CreateStatusFlow     x . . . . .
+  StatusFlowService UpdateStatusFlow     x . . . . .
+  StatusFlowService GetStatusFlow        x x . x . .
+  StatusFlowService ListStatusFlows      x x . x . .
+  StatusFlowService ValidateStatusFlow   x x . x . .
+  StatusFlowService DryRunStatusFlow     x x . x . .
+  StatusFlowService PublishStatusFlow    x . . . . .
+  StatusFlowService MigrateOrders        x . . . . .
+  StatusFlowService SimulateStatusFlow   x x . x . .
+  StatusFlowService ImportStatusFlow     x . . . . .
+  StatusFlowService ExportStatusFlow     x x . x . .
+  StatusFlowService ListCodeMappings     x x . x . .
+  StatusFlowService UpdateCodeMappings   x x . . . .
+  ChangeService ReadChanges              x x . x . .
   TenantService CreateTenant             . . . . . x
+  TenantService SuspendTenant            . . . . . x
+  TenantService ResumeTenant             . . . . . x
+  TenantService CloseTenant              . . . . . x
+  TenantService SetTier                  . . . . . x
   TenantService GetTenant                x x . x . x
   TenantService ListTenants              . . . . . x
   TenantService CreateKey                x . . . . x
   TenantService ListKeys                 x . . . . x
   TenantService RevokeKey                x . . . . x
   TenantService CreateLink               x x . . . .
+  TenantService ListAuditEvents          x . . . . .
+  TenantService WatchAudit               x . . . . .
 `;
 const rows = expected
   .trim()
@@ -181,6 +204,7 @@ describe("fields that not everybody may set", () => {
     ["source", booking.retractMilestone, create(RetractMilestoneRequestSchema, { source: "HLCU" }), [owner, operator]],
     ["tenant_id", tenant.getTenant, create(GetTenantRequestSchema, ofTenant), [serviceOwner]],
     ["tenant_id", tenant.createKey, create(CreateKeyRequestSchema, ofTenant), [serviceOwner]],
+    ["support", tenant.createKey, create(CreateKeyRequestSchema, { support: true }), [serviceOwner]],
     ["tenant_id", tenant.listKeys, create(ListKeysRequestSchema, ofTenant), [serviceOwner]],
     ["tenant_id", tenant.revokeKey, create(RevokeKeyRequestSchema, ofTenant), [serviceOwner]],
   ] as const)("%s of $name is for those it is for", (field, method, request, allowed) => {

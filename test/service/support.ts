@@ -5,9 +5,12 @@ import type { TenantService } from "../../gen/leadline/v1/tenant_service_pb.ts";
 import type { Principal } from "../../src/domain/principal.ts";
 import { Refusal } from "../../src/domain/refusal.ts";
 import { PostgresJournal } from "../../src/journal/postgres-journal.ts";
+import { createAudit } from "../../src/service/audit.ts";
 import type { Call, Implementation } from "../../src/service/call.ts";
 import { LinkTokens } from "../../src/service/link-token.ts";
+import type { Elsewhere } from "../../src/service/redact-elsewhere.ts";
 import { createTenantService } from "../../src/service/tenant-service.ts";
+import { tierTerms } from "../../src/service/tiers.ts";
 import { openOrm } from "../../src/store/orm.ts";
 import { PageTokens } from "../../src/wire/page-token.ts";
 import { createTestDatabase, type TestDatabase } from "../support/database.ts";
@@ -20,6 +23,8 @@ export interface Service extends AsyncDisposable {
   readonly tenants: Implementation<typeof TenantService>;
   /** The keys that were revoked through it. */
   readonly revoked: string[];
+  /** The tenants whose terms were changed through it. */
+  readonly changed: string[];
   /** What its clock says. */
   nowMs: number;
 }
@@ -32,12 +37,25 @@ export async function startService(appUrl?: string): Promise<Service> {
   const journal = new PostgresJournal({ connection: { url }, onCommit: () => undefined });
   const secret = randomBytes(32);
   const links = new LinkTokens(secret);
-  const service = { database, orm, links, revoked: [] as string[], nowMs: Date.parse("2026-03-01T12:00:00Z") };
+  const service = {
+    database,
+    orm,
+    links,
+    revoked: [] as string[],
+    changed: [] as string[],
+    nowMs: Date.parse("2026-03-01T12:00:00Z"),
+  };
   const tenants = createTenantService({
+    audit: createAudit(orm, () => undefined),
     orm,
     journal,
     links,
     pageTokens: new PageTokens(secret),
+    here: {
+      allowanceOf: ({ tier }) => tierTerms(tier).allowance,
+      usedBy: () => ({ calls: 0, streams: 0 }),
+    },
+    changed: async (id) => void service.changed.push(id),
     revoked: (id) => service.revoked.push(id),
     now: () => new Date(service.nowMs),
   });
@@ -81,3 +99,10 @@ export function message<T extends { readonly $typeName: string }>(reply: T | { r
   if ("$typeName" in reply) return reply;
   throw new Error("the reply is encoded already");
 }
+
+/** Of an OrderService that is asked to redact nothing. */
+export const noRedactions: Elsewhere = {
+  removeRaw: () => Promise.reject(new Error("no raw items are kept here")),
+  cleanAnswers: () => Promise.reject(new Error("no answers are gone over here")),
+  stillNaming: () => Promise.reject(new Error("nothing else is kept here")),
+};

@@ -28,6 +28,8 @@ export interface TestTenant {
 export interface TestApp extends App, AsyncDisposable {
   /** Makes a tenant with its keys, as the service owner through the gRPC door. */
   makeTenant(id: string): Promise<TestTenant>;
+  /** Makes more keys for a tenant that is there, one for everyone. */
+  makeKeys(tenantId: string): Promise<TestTenant>;
   /** A client over gRPC, closed with the app. */
   client(key: string): LeadlineClient;
 }
@@ -59,7 +61,11 @@ export async function startTestApp({ database, natsUrl, env, parts }: TestAppOpt
   return {
     ...app,
     client,
-    makeTenant: (id) => makeTenant(client, id),
+    makeTenant: async (tenantId) => {
+      await client(SERVICE_OWNER).tenants.createTenant({ tenantId, name: tenantId, tier: Tier.ADAPTIVE });
+      return makeKeys(client, tenantId);
+    },
+    makeKeys: (tenantId) => makeKeys(client, tenantId),
     async [Symbol.asyncDispose]() {
       for (const made of clients) made.close();
       await app.stop();
@@ -67,9 +73,8 @@ export async function startTestApp({ database, natsUrl, env, parts }: TestAppOpt
   };
 }
 
-async function makeTenant(client: TestApp["client"], tenantId: string): Promise<TestTenant> {
+async function makeKeys(client: TestApp["client"], tenantId: string): Promise<TestTenant> {
   const { tenants } = client(SERVICE_OWNER);
-  await tenants.createTenant({ tenantId, name: tenantId, tier: Tier.ADAPTIVE });
   const make = async (party: KeyParty) => {
     const carrier = party === "carrier" || party === "rival" ? CARRIERS[party] : "";
     const { key, secret } = await tenants.createKey({ tenantId, name: party, role: roles[party], carrier });

@@ -1,6 +1,8 @@
 import { randomBytes } from "node:crypto";
+import type { MikroORM } from "@mikro-orm/postgresql";
 import { Client } from "pg";
 import { inject } from "vitest";
+import { openOrm } from "../../src/store/orm.ts";
 import { APP_LOGIN, databaseUrl, TEMPLATE } from "./prepare-server.ts";
 
 /** A migrated, empty database of a test's own. */
@@ -24,6 +26,20 @@ export async function createTestDatabase(superuserUrl = inject("postgresUrl")): 
     sql: (text, values) => run(ownerUrl, text, values),
     [Symbol.asyncDispose]: async () => {
       await run(superuserUrl, `drop database ${name} with (force)`);
+    },
+  };
+}
+
+/** Makes such a database with an ORM on it, logged in as instances are. */
+export async function openTestOrm(): Promise<{ database: TestDatabase; orm: MikroORM } & AsyncDisposable> {
+  const database = await createTestDatabase();
+  const orm = await openOrm(database.appUrl);
+  return {
+    database,
+    orm,
+    [Symbol.asyncDispose]: async () => {
+      await orm.close(true);
+      await database[Symbol.asyncDispose]();
     },
   };
 }

@@ -10,6 +10,10 @@ export interface Instance extends AsyncDisposable {
   readonly grpc: string;
   /** `http://127.0.0.1:PORT` */
   readonly http: string;
+  /** The last that it wrote to its log: 64 KiB at most. */
+  words(): string;
+  /** Resolves when it has ended, for whatever reason. */
+  readonly ended: Promise<void>;
   /** Asks it to drain and waits for its end. */
   stop(): Promise<void>;
   /** Ends it as a crash would. */
@@ -20,17 +24,17 @@ const root = join(import.meta.dirname, "../..");
 
 /**
  * Starts `leadline serve` on free ports (unless the environment names some) and waits until it says that it is ready.
- * Throws an `Error` with its last words when it ends before.
+ * Throws an `Error` with its last words when it ends before. `release`: the folder of the release to start, by default this.
  */
-export async function startInstance(env: Record<string, string>): Promise<Instance> {
-  const child = spawn(process.execPath, [join(root, "src/main.ts"), "serve", "--json"], {
-    cwd: root,
+export async function startInstance(env: Record<string, string>, release = root): Promise<Instance> {
+  const child = spawn(process.execPath, [join(release, "src/main.ts"), "serve", "--json"], {
+    cwd: release,
     env: { ...process.env, LEADLINE_GRPC_PORT: "0", LEADLINE_HTTP_PORT: "0", LEADLINE_LOG_LEVEL: "error", ...env },
     stdio: ["ignore", "pipe", "pipe"],
   });
   let words = "";
   child.stderr.setEncoding("utf8").on("data", (text: string) => {
-    words = (words + text).slice(-4_000);
+    words = (words + text).slice(-65_536);
   });
   const ready = await new Promise<{ grpc: string; http: string }>((resolve, reject) => {
     createInterface({ input: child.stdout }).on("line", (line) => {
@@ -38,11 +42,13 @@ export async function startInstance(env: Record<string, string>): Promise<Instan
       if (said) resolve(said);
     });
     child.once("error", reject);
-    child.once("exit", (code) => reject(new Error(`an instance ended with ${code}: ${words.trim()}`)));
+    child.once("exit", (code) => reject(new Error(`an instance ended with ${code}: ${words.trim().slice(-4_000)}`)));
   });
   return {
     pid: child.pid ?? -1,
     ...ready,
+    words: () => words,
+    ended: new Promise((resolve) => child.once("exit", () => resolve())),
     stop: () => end(child, "SIGTERM"),
     kill: () => end(child, "SIGKILL"),
     [Symbol.asyncDispose]: () => end(child, "SIGTERM"),

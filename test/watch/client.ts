@@ -1,9 +1,9 @@
 import type { Filter } from "../../src/domain/filter.ts";
 import { SubjectKind } from "../../src/domain/subject.ts";
 import type { WatchSpec } from "../../src/watch/spec.ts";
-import { decodeEvents } from "../../src/wire/event-view.ts";
+import { decodeEvents, summaryAfter } from "../../src/wire/event-view.ts";
 import type { Instance, Watch } from "./instance.ts";
-import { facetsIn, type MemoryJournal, summaryAfter } from "./memory-journal.ts";
+import { facetsIn, type MemoryJournal } from "./memory-journal.ts";
 import { type Message, RecordingSink } from "./recording-sink.ts";
 
 /** One thing that a client was told of a subject: where, and whether it left. */
@@ -78,7 +78,7 @@ export class Client {
     return this.#journal.all("t1").flatMap((event): Told[] => {
       const revision = Number(event.revision);
       if (revision <= this.#from || revision > upTo || event.kind !== SubjectKind.ORDER) return [];
-      const after = facetsIn(event.kind, summaryAfter(event));
+      const after = facetsIn(event.kind, summaryAfter(event.payload));
       const before = event.version > 1n ? (decodeEvents(event.payload)[0]?.before ?? after) : undefined;
       const id = event.subjectId;
       if (this.#filter.matches(id, after)) return [{ revision, id, left: false }];

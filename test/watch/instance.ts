@@ -28,12 +28,13 @@ export class Instance {
   readonly clock: FakeClock;
   readonly bus: Bus;
   readonly hubs: Hubs;
+  readonly logged: Record<string, unknown>[] = [];
 
   constructor({ journal, clock, bus, options }: InstanceOptions = {}) {
     this.journal = journal ?? new MemoryJournal();
     this.clock = clock ?? new FakeClock();
     this.bus = bus ?? new InProcessBus();
-    const log = pino({ level: "silent" });
+    const log = pino({ level: "info" }, { write: (line: string) => void this.logged.push(JSON.parse(line)) });
     const parts = { reader: this.journal, bus: this.bus, positions, log, clock: this.clock };
     this.hubs = new Hubs(options ? { ...parts, options } : parts);
   }

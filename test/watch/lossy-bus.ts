@@ -57,6 +57,12 @@ export class LossyBus implements Bus {
     return () => {};
   }
 
+  announceTenant(): void {}
+
+  onTenant(): () => void {
+    return () => {};
+  }
+
   stats(): BusStats {
     return { connected: true, published: 0, unsent: 0, received: 0, malformed: 0, resyncs: 0 };
   }

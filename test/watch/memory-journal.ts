@@ -1,13 +1,21 @@
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
+import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { BookingSchema, type BookingState } from "../../gen/leadline/v1/booking_pb.ts";
-import { BookingActedSchema, EventSchema, type Facets, OrderHeldSchema } from "../../gen/leadline/v1/event_pb.ts";
+import {
+  BookingActedSchema,
+  type CommandPart,
+  CommandPartSchema,
+  EventSchema,
+  type Facets,
+  OrderHeldSchema,
+} from "../../gen/leadline/v1/event_pb.ts";
 import { OrderSchema } from "../../gen/leadline/v1/order_pb.ts";
 import { facetsOfBooking, facetsOfOrder, sameFacets } from "../../src/domain/facets.ts";
 import type { Extension, Place, StoredEvent } from "../../src/domain/stored-event.ts";
 import { SubjectKind } from "../../src/domain/subject.ts";
-import type { Head, RowQuery, Stretch, SubjectRow } from "../../src/journal/journal.ts";
+import type { Head, RowQuery, Stretch, StretchQuery, SubjectRow } from "../../src/journal/journal.ts";
 import type { WatchReader } from "../../src/watch/bounded-reader.ts";
-import { decodeEvents, storedEncoding } from "../../src/wire/event-view.ts";
+import { storedEncoding, summaryAfter } from "../../src/wire/event-view.ts";
 import { staffPosition } from "../../src/wire/position.ts";
 
 /** One change of one subject: an order's status, or a booking's state. */
@@ -22,6 +30,13 @@ interface Journal {
   rows: Map<string, SubjectRow>;
 }
 
+/** A journal as it stood until another came in its place. */
+export interface LostJournal {
+  readonly journalId: string;
+  readonly events: readonly StoredEvent[];
+  readonly untilMs: number;
+}
+
 /**
  * A journal in memory, as hubs read it. Each read answers after the reads before it, and sees what was committed when it
  * was asked. `outage` makes reads fail; `hold` keeps answers back.
@@ -33,17 +48,30 @@ export class MemoryJournal implements WatchReader {
   outage = false;
   /** What was read: `heads`, `events`, `rows`, `latest`. */
   readonly reads: string[] = [];
+  readonly #nowMs: (() => number) | undefined;
+  readonly #lost = new Map<string, LostJournal[]>();
+
+  /** @param nowMs the time of day: events then say when they were recorded, and of which command they are */
+  constructor(nowMs?: () => number) {
+    this.#nowMs = nowMs;
+  }
 
   /** Commits changes in one command. Answers what a hub is told. */
   commit(tenant: string, ...changes: readonly Change[]): Extension {
     const journal = this.#journal(tenant);
     const previous = placeOf(journal);
-    const events = changes.map((change) => this.#record(journal, change));
+    const id = this.#nowMs && this.#drawId();
+    const part = (index: number) => id && create(CommandPartSchema, { id, index, count: changes.length });
+    const events = changes.map((change, index) => this.#record(journal, change, part(index)));
     return { tenant, previous, events };
   }
 
   head(tenant: string): Place {
     return placeOf(this.#journal(tenant));
+  }
+
+  journalId(tenant: string): string {
+    return this.#journal(tenant).journalId;
   }
 
   all(tenant: string): readonly StoredEvent[] {
@@ -57,6 +85,7 @@ export class MemoryJournal implements WatchReader {
   /** Takes the journal back to a revision, as restoring a backup does. What comes then has other ids. */
   restore(tenant: string, revision: bigint): void {
     const journal = this.#journal(tenant);
+    this.#lose(tenant, journal);
     const kept = journal.events.slice(0, Number(revision));
     journal.events = kept;
     journal.rows = new Map();
@@ -65,7 +94,13 @@ export class MemoryJournal implements WatchReader {
 
   /** Puts another, empty journal in its place. */
   replace(tenant: string): void {
+    this.#lose(tenant, this.#journal(tenant));
     this.#tenants.delete(tenant);
+  }
+
+  /** What came to be replaced, oldest first. */
+  lost(tenant: string): readonly LostJournal[] {
+    return this.#lost.get(tenant) ?? [];
   }
 
   /** Cuts what lies below, for watches and for reads. */
@@ -107,23 +142,16 @@ export class MemoryJournal implements WatchReader {
     });
   }
 
-  stretch(
-    tenant: string,
-    kind: SubjectKind,
-    after: bigint,
-    upTo: bigint,
-    limit: number,
-    maxBytes: number,
-  ): Promise<Stretch | undefined> {
+  stretch({ tenant, kind, after, upTo, limit, maxBytes }: StretchQuery): Promise<Stretch | undefined> {
     return this.#read("stretch", () => {
       const journal = this.#journal(tenant);
       const there = journal.events.filter((event) => event.revision >= journal.floor);
       const end = after + BigInt(limit) < upTo ? after + BigInt(limit) : upTo;
       const page = there.filter((event) => event.revision > after && event.revision <= end);
-      if (page.reduce((bytes, event) => bytes + event.payload.length, 0) > maxBytes) return undefined;
       const last = page.at(-1);
-      if (!last) return undefined;
+      if (last?.revision !== end || end <= after) return undefined;
       const told = page.filter((event) => event.kind === kind);
+      if (told.reduce((bytes, event) => bytes + event.payload.length, 0) > maxBytes) return undefined;
       return {
         predecessor: there.find((event) => event.revision === after)?.eventId,
         last: { revision: last.revision, eventId: last.eventId },
@@ -149,10 +177,17 @@ export class MemoryJournal implements WatchReader {
         .filter((row) => query.ids === undefined || query.ids.includes(row.id))
         .filter((row) => query.carriers === undefined || query.carriers.includes(row.carrier))
         .filter((row) => query.createdBefore === undefined || row.createdRevision < query.createdBefore)
-        .filter((row) => query.changedUpTo === undefined || row.changedRevision <= query.changedUpTo)
         .sort((a, b) => Number(b.createdRevision - a.createdRevision))
         .slice(0, query.limit),
     );
+  }
+
+  before(tenant: string, kind: SubjectKind, ids: readonly string[], upTo: bigint): Promise<StoredEvent[]> {
+    return this.#read("before", () => {
+      const { events, floor } = this.#journal(tenant);
+      const there = events.filter((event) => event.kind === kind && event.revision >= floor && event.revision <= upTo);
+      return ids.flatMap((id) => there.findLast(({ subjectId }) => subjectId === id) ?? []);
+    });
   }
 
   async #read<T>(what: string, answer: () => T): Promise<T> {
@@ -162,6 +197,12 @@ export class MemoryJournal implements WatchReader {
     const held = this.#held;
     if (held) await new Promise<void>((resolve) => void held.push(resolve));
     return result;
+  }
+
+  #lose(tenant: string, { journalId, events }: Journal): void {
+    const lost = this.#lost.get(tenant) ?? [];
+    this.#lost.set(tenant, lost);
+    lost.push({ journalId, events, untilMs: this.#nowMs?.() ?? 0 });
   }
 
   #headOf(tenant: string): Head {
@@ -183,7 +224,7 @@ export class MemoryJournal implements WatchReader {
     return this.#ids.toString(36).padStart(13, "0");
   }
 
-  #record(journal: Journal, change: Change): StoredEvent {
+  #record(journal: Journal, change: Change, command: CommandPart | undefined | ""): StoredEvent {
     const id = "order" in change ? change.order : change.booking;
     const row = journal.rows.get(id);
     const version = (row?.version ?? 0n) + 1n;
@@ -199,6 +240,8 @@ export class MemoryJournal implements WatchReader {
       shape: 1,
       change: changeOf(change),
     });
+    if (command) event.command = command;
+    if (this.#nowMs) event.recordedAt = timestampFromMs(this.#nowMs());
     const before = row && facetsIn(kind, row.summary);
     if (before && !sameFacets(before, facetsIn(kind, summary))) event.before = before;
     const carrier = "carrier" in change ? change.carrier : "";
@@ -217,20 +260,16 @@ export function facetsIn(kind: SubjectKind, summary: Uint8Array): Facets {
     : facetsOfBooking(fromBinary(BookingSchema, summary));
 }
 
-/** The encoding of the subject after an event. */
-export function summaryAfter(event: StoredEvent): Uint8Array {
-  const { after } = decodeEvents(event.payload)[0] ?? {};
-  if (after?.case === "order") return toBinary(OrderSchema, after.value);
-  if (after?.case === "booking") return toBinary(BookingSchema, after.value);
-  throw new Error("an event without a subject");
-}
-
 function placeOf({ events, journalId }: Journal): Place {
   const last = events.at(-1);
   return last ? { revision: last.revision, eventId: last.eventId } : { revision: 0n, eventId: journalId };
 }
 
-function rowAfter(event: StoredEvent, before: SubjectRow | undefined, summary = summaryAfter(event)): SubjectRow {
+function rowAfter(
+  event: StoredEvent,
+  before: SubjectRow | undefined,
+  summary = summaryAfter(event.payload),
+): SubjectRow {
   return {
     kind: event.kind,
     id: event.subjectId,

@@ -20,7 +20,7 @@ test("what was committed while NATS was away reaches another instance's watches 
   const journal = new MemoryJournal();
   const log = pino({ level: "silent" });
   const [one, two] = [server, server].map(({ url }) => {
-    const bus = new NatsBus({ servers: [url], deployment: "test", log, retryMs: 50 });
+    const bus = new NatsBus({ servers: [url], deployment: "test", secret: Buffer.alloc(32), log, retryMs: 50 });
     // No comparison but those that the bus asks for.
     const hubs = new Hubs({ reader: journal, bus, positions, log, options: { headCheckMs: 600_000 } });
     closers.push(

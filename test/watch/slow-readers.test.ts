@@ -26,7 +26,7 @@ describe("a reader that stops", () => {
   });
 
   test("gets from the journal what has left the ring", async () => {
-    const instance = new Instance({ options: { ringEvents: 4, pageEvents: 3 } });
+    const instance = new Instance({ options: { ringEvents: 4, stretchEvents: 3 } });
     const slow = await instance.started({}, new RecordingSink({ window: 2 }));
     for (let i = 1; i <= 20; i += 1) {
       instance.commit(order(`o${i}`));
