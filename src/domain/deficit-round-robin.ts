@@ -19,6 +19,7 @@ class Flow<T> {
   deficit = 0;
   /** Whether its turn has begun: it has what a round gives. */
   begun = false;
+  /** Undefined: it is set aside. */
   row: Row<T> | undefined;
   before: Flow<T> | undefined;
   after: Flow<T> | undefined;
@@ -86,6 +87,8 @@ export class DeficitRoundRobin<T> {
   /** Those that go before the round. */
   readonly #early = new Row<T>();
   readonly #round = new Row<T>();
+  /** Tenants that have no turn. */
+  readonly #aside: Record<string, true> = Object.create(null);
   #size = 0;
   #inside = 0;
 
@@ -118,7 +121,8 @@ export class DeficitRoundRobin<T> {
     const flow = this.#flowOf(tenant);
     flow.items.push(item);
     this.#size += 1;
-    if (flow.items.size === 1 && flow.deficit > 0 && this.#claims.hasReserve(tenant)) this.#early.addLast(flow);
+    const mayGoEarly = flow.items.size === 1 && flow.deficit > 0 && flow.row !== undefined;
+    if (mayGoEarly && this.#claims.hasReserve(tenant)) this.#early.addLast(flow);
   }
 
   /** Puts items that were taken back before all others of their tenant. What they cost is given back. */
@@ -135,7 +139,7 @@ export class DeficitRoundRobin<T> {
       this.unshift(tenant, items);
       const flow = this.#flowOf(tenant);
       flow.deficit = this.#sum(items);
-      this.#early.addFirst(flow);
+      if (flow.row) this.#early.addFirst(flow);
     }
   }
 
@@ -152,6 +156,19 @@ export class DeficitRoundRobin<T> {
   /** Takes the tenant's next item, whosever turn it is. */
   takeFrom(tenant: string, fits: (item: T) => boolean): T | undefined {
     return this.#takeOf(this.#flows[tenant], fits);
+  }
+
+  /** The tenant has no turn until it is let go; what comes of it meanwhile waits. */
+  setAside(tenant: string): void {
+    this.#aside[tenant] = true;
+    const flow = this.#flows[tenant];
+    flow?.row?.remove(flow);
+  }
+
+  letGo(tenant: string): void {
+    delete this.#aside[tenant];
+    const flow = this.#flows[tenant];
+    if (flow && !flow.row) this.#round.addLast(flow);
   }
 
   /** What the tenant has taken costs so much more than `costOf` said; below 0: so much less. */
@@ -183,7 +200,7 @@ export class DeficitRoundRobin<T> {
     if (known) return known;
     const flow = new Flow<T>(tenant);
     this.#flows[tenant] = flow;
-    this.#round.addLast(flow);
+    if (!(tenant in this.#aside)) this.#round.addLast(flow);
     if (this.#claims.hasReserve(tenant)) flow.deficit = this.#share(tenant);
     return flow;
   }

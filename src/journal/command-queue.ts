@@ -98,39 +98,61 @@ export class CommandQueue {
   /**
    * The next batch, until it is full.
    * @param limit commands at most, below the bound
-   * @param tenant only this one's
    */
-  take(limit: number, tenant?: string): Pending[] {
-    const { batchMaxBytes, batchMaxCommands } = this.#bounds;
-    const batch: Pending[] = [];
-    let bytes = 0;
-    const fits = ({ command }: Pending) => batch.length === 0 || bytes + command.bytes <= batchMaxBytes;
-    const fill = (most: number, next: () => Pending | undefined) => {
-      for (let one = batch.length < most ? next() : undefined; one; one = batch.length < most ? next() : undefined) {
-        batch.push(one);
-        bytes += one.command.bytes;
-      }
-    };
-    const most = Math.min(limit, batchMaxCommands);
+  take(limit: number): Pending[] {
+    const batch = new Filling(this.#bounds, limit);
     const before = this.#waiting.keptInside;
-    if (tenant !== undefined) fill(most, () => this.#waiting.takeFrom(tenant, fits));
-    else {
-      fill(most, () => this.#waiting.takeEarly(fits));
-      if (this.#waiting.keptInside > before) this.#sinceReserve = 0;
-      const cut = batch.length + BESIDE_RESERVE;
-      const inUse = this.#sinceReserve < RESERVE_KEPT;
-      fill(inUse ? Math.min(most, cut) : most, () => this.#waiting.take(fits));
-      this.#cutShort = inUse && batch.length === cut && this.size > 0;
-    }
-    this.#bytes -= bytes;
-    this.#sinceReserve += batch.length;
-    return batch;
+    batch.fill(batch.most, (fits) => this.#waiting.takeEarly(fits));
+    if (this.#waiting.keptInside > before) this.#sinceReserve = 0;
+    const cut = batch.commands.length + BESIDE_RESERVE;
+    const inUse = this.#sinceReserve < RESERVE_KEPT;
+    batch.fill(inUse ? Math.min(batch.most, cut) : batch.most, (fits) => this.#waiting.take(fits));
+    this.#cutShort = inUse && batch.commands.length === cut && this.size > 0;
+    this.#bytes -= batch.bytes;
+    this.#sinceReserve += batch.commands.length;
+    return batch.commands;
+  }
+
+  /** A batch of one tenant's commands alone, of which none is taken by `take` until the tenant is let go. */
+  takeAside(tenant: string, limit: number): Pending[] {
+    const batch = new Filling(this.#bounds, limit);
+    batch.fill(batch.most, (fits) => this.#waiting.takeFrom(tenant, fits));
+    this.#bytes -= batch.bytes;
+    if (batch.commands.length > 0) this.#waiting.setAside(tenant);
+    return batch.commands;
+  }
+
+  letGo(tenant: string): void {
+    this.#waiting.letGo(tenant);
   }
 
   /** Everything that waits, which then waits no more. */
   clear(): Pending[] {
     this.#bytes = 0;
     return this.#waiting.clear();
+  }
+}
+
+/** A batch that is being filled. */
+class Filling {
+  readonly commands: Pending[] = [];
+  readonly most: number;
+  bytes = 0;
+  readonly #maxBytes: number;
+
+  constructor(bounds: { readonly batchMaxBytes: number; readonly batchMaxCommands: number }, limit: number) {
+    this.most = Math.min(limit, bounds.batchMaxCommands);
+    this.#maxBytes = bounds.batchMaxBytes;
+  }
+
+  fill(most: number, next: (fits: (pending: Pending) => boolean) => Pending | undefined): void {
+    const fits = ({ command }: Pending) => this.commands.length === 0 || this.bytes + command.bytes <= this.#maxBytes;
+    while (this.commands.length < most) {
+      const one = next(fits);
+      if (one === undefined) return;
+      this.commands.push(one);
+      this.bytes += one.command.bytes;
+    }
   }
 }
 

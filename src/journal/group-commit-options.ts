@@ -15,3 +15,6 @@ export interface GroupCommitOptions extends QueueBounds {
   /** Told of what went wrong and was mended or given up. */
   readonly onTrouble?: (what: string, error: unknown) => void;
 }
+
+/** What each lane goes by. */
+export type LaneOptions = Required<Omit<GroupCommitOptions, keyof QueueBounds | "skipsBeforeWaiting">>;

@@ -1,18 +1,13 @@
 import type { DescMessage, MessageShape } from "@bufbuild/protobuf";
-import { ErrorReason } from "../../gen/leadline/v1/error_pb.ts";
-import { Refusal } from "../domain/refusal.ts";
-import { type Connection, ConnectionLost, sqlState } from "../store/connection.ts";
+import type { Connection } from "../store/connection.ts";
 import type { FlowLibrary } from "../store/flow-library.ts";
-import { drawCharacters } from "../wire/draw-id.ts";
-import { Batch, type LockedHead } from "./batch.ts";
-import { CommandQueue, type Pending, type QueueBounds } from "./command-queue.ts";
-import { draining, unavailable } from "./commit-refusals.ts";
-import { decideAll } from "./decide-all.ts";
+import { CommandQueue } from "./command-queue.ts";
+import { draining } from "./commit-refusals.ts";
 import type { GroupCommitOptions } from "./group-commit-options.ts";
 import type { Command } from "./journal.ts";
-import { OpeningFlight } from "./opening-flight.ts";
+import { Lane } from "./lane.ts";
+import { PatientTurns, UsualTurns } from "./lane-turns.ts";
 import { Skipped } from "./skipped.ts";
-import * as sql from "./sql.ts";
 
 /*
  * Group commit. Commands that arrive while a transaction is in flight go into the next one together, whatever their
@@ -30,58 +25,33 @@ import * as sql from "./sql.ts";
  * a lock would read what was there before the lock's holder committed.
  *
  * No instance can stop another. Heads are taken in one order and those that another instance holds are skipped: their
- * commands go back to the front of the queue. A tenant that was skipped several times gets a transaction of its own that
- * waits, up to lock_timeout (skipped.ts). A stopped instance loses its session after idle_in_transaction_session_timeout.
+ * commands go back to the front of the queue. A tenant that was skipped several times is waited for, up to lock_timeout, on
+ * a connection of its own (the patient lane), so that nobody waits with it (skipped.ts, lane-turns.ts). A stopped instance
+ * loses its session after idle_in_transaction_session_timeout.
  *
  * When the connection breaks during flight 2, whether the batch was committed is found out under the same locks, by
- * looking for its first events; only when they are not there is the batch done again.
+ * looking for its first events; only when they are not there is the batch done again (lane.ts).
  */
-
-/**
- * Batches that are opened behind the one before them, in a row. Then there is a gap of a round trip, in which an instance
- * that waits for a head is sure to get it; without one it has to win it while we let go of it and take it again.
- */
-const MAX_AHEAD = 8;
-
-/** SQLSTATEs of what passes: serialization, deadlock, lock timeout, cancelled, and a standby that does not write. */
-const PASSING: ReadonlySet<string> = new Set(["40001", "40P01", "55P03", "57014", "25006"]);
-
-/** Whether a batch whose COMMIT got no answer is in the journal; unknown: the database did not say in time. */
-type Fate = "committed" | "aborted" | "unknown";
-
-/** A batch whose flight 1 is on its way. */
-interface Opening {
-  readonly commands: readonly Pending[];
-  /** Whether its only head is waited for. */
-  readonly wait: boolean;
-  readonly opened: Promise<{ readonly batch: Batch; readonly locked: ReadonlyMap<string, LockedHead> }>;
-}
-
 export class GroupCommit {
-  readonly #connection: Connection;
-  readonly #flows: FlowLibrary;
-  readonly #options: Required<Omit<GroupCommitOptions, keyof QueueBounds | "skipsBeforeWaiting">>;
   readonly #queue: CommandQueue;
-  readonly #skipped: Skipped;
-  /** Commands in the next batch at most: halved while a batch fails for its data or its size, until the culprit is alone. */
-  #limit = Number.POSITIVE_INFINITY;
-  /** Batches in a row that were opened ahead. */
-  #ahead = 0;
-  #running: Promise<void> | undefined;
+  readonly #usual: Lane;
+  readonly #patient: Lane;
   #closed = false;
 
-  constructor(connection: Connection, flows: FlowLibrary, options: GroupCommitOptions) {
-    this.#connection = connection;
-    this.#flows = flows;
-    this.#queue = new CommandQueue(options);
-    this.#skipped = new Skipped(options.skipsBeforeWaiting ?? 3);
-    this.#options = {
+  /** @param connect makes a connection that writes; each is made when it is first needed */
+  constructor(connect: () => Connection, flows: FlowLibrary, options: GroupCommitOptions) {
+    const lane = {
       giveUpAfterMs: options.giveUpAfterMs ?? 10_000,
       retryPauseMs: options.retryPauseMs ?? 50,
       maxSubjectBytes: options.maxSubjectBytes ?? 16 * 1024 * 1024,
       onCommit: options.onCommit,
       onTrouble: options.onTrouble ?? (() => undefined),
     };
+    const queue = new CommandQueue(options);
+    const skipped = new Skipped(options.skipsBeforeWaiting ?? 3);
+    this.#queue = queue;
+    this.#usual = new Lane(connect(), new UsualTurns(queue, skipped, () => this.#patient.wake()), flows, lane);
+    this.#patient = new Lane(connect(), new PatientTurns(queue, skipped, () => this.#usual.wake()), flows, lane);
   }
 
   /** Commands that wait for their turn. */
@@ -99,234 +69,15 @@ export class GroupCommit {
         settle: (answer) => resolve(answer as MessageShape<O>),
         fail: reject,
       });
-      this.#running ??= this.#run();
+      this.#usual.wake();
     });
   }
 
   /** Takes no more commands, and finishes those it has. */
   async close(): Promise<void> {
     this.#closed = true;
-    await this.#running;
-    await this.#connection.close();
+    const lanes = [this.#usual, this.#patient];
+    while (lanes.some((lane) => lane.isRunning)) await Promise.all(lanes.map((lane) => lane.idle()));
+    await Promise.all(lanes.map((lane) => lane.close()));
   }
-
-  async #run(): Promise<void> {
-    await Promise.resolve(); // what is submitted in the same turn goes into the first batch together
-    let next: Opening | undefined;
-    while (next !== undefined || this.#queue.size > 0) {
-      const opening: Opening | undefined = next ?? this.#open();
-      next = undefined;
-      if (opening === undefined) continue;
-      try {
-        next = await this.#commit(opening);
-      } catch (error) {
-        // A fault of ours while mending another: nobody may be left waiting, and the loop must go on.
-        this.#options.onTrouble("a batch could not be settled", error);
-        for (const p of opening.commands) p.fail(error);
-      }
-    }
-    this.#running = undefined;
-  }
-
-  /** Takes the next commands, if any, and sends flight 1. */
-  #open(): Opening | undefined {
-    const waitFor = this.#skipped.due;
-    const commands = this.#queue.take(this.#limit, waitFor);
-    if (waitFor !== undefined) this.#skipped.waited(waitFor);
-    if (commands.length === 0) return undefined;
-    const wait = waitFor !== undefined;
-    const opened = this.#load(commands, wait);
-    opened.catch(() => undefined); // told when its turn has come
-    return { commands, wait, opened };
-  }
-
-  /**
-   * Flight 1 of the next batch behind flight 2 of this one, unless others need a gap between the two, or this one
-   * was cut short for a reserve: what its tenant sends while this batch commits goes into the next one, and not behind it.
-   */
-  #openAhead(): Opening | undefined {
-    const { cutShort, size } = this.#queue;
-    const mayGoAhead = this.#ahead < MAX_AHEAD && size > 0 && !cutShort && this.#skipped.due === undefined;
-    this.#ahead = mayGoAhead ? this.#ahead + 1 : 0;
-    return mayGoAhead ? this.#open() : undefined;
-  }
-
-  /**
-   * Decides and commits a batch; returns when each of its commands is settled or back in the queue.
-   * @returns the next batch, if it was opened meanwhile
-   */
-  async #commit({ commands, wait, opened }: Opening): Promise<Opening | undefined> {
-    let mine = commands;
-    let batch: Batch | undefined;
-    let sent = false;
-    let next: Opening | undefined;
-    try {
-      const { locked, ...open } = await opened;
-      mine = this.#putBack(commands, locked, wait);
-      batch = open.batch;
-      await decideAll(batch, mine, this.#connection, this.#flows);
-      if (batch.isEmpty) {
-        await this.#connection.flight([sql.ROLLBACK]);
-      } else {
-        const statements = batch.statements();
-        sent = true;
-        const committing = this.#connection.flight([...statements, sql.COMMIT], true);
-        next = this.#openAhead();
-        const results = await committing;
-        if (results.at(-1)?.command !== "COMMIT") throw new Error("the transaction was rolled back at its commit");
-      }
-      this.#limit *= 2;
-      this.#settle(batch);
-      if (mine.length === 0 && !wait) await pause(1); // every head is held by others: let them finish
-    } catch (error) {
-      if (next) await this.#close(next);
-      next = undefined;
-      await this.#recover(error, mine, wait, batch !== undefined, sent ? batch : undefined);
-    }
-    return next;
-  }
-
-  /** Puts back what was opened behind a batch that failed: before that batch, which then goes before it. */
-  async #close({ commands, opened }: Opening): Promise<void> {
-    await opened.catch(() => undefined);
-    this.#queue.unshiftFirst(commands);
-  }
-
-  async #load(commands: readonly Pending[], wait: boolean) {
-    const flight = new OpeningFlight(commands, wait);
-    const { locked, nowUs, requests, rows } = flight.read(await this.#connection.flight(flight.statements));
-    const { maxSubjectBytes } = this.#options;
-    const batch = new Batch(locked, nowUs, requests, () => drawCharacters(13), maxSubjectBytes, this.#flows);
-    for (const { tenant, ref } of flight.asked) if (locked.has(tenant)) batch.load(tenant, [ref], rows);
-    return { batch, locked };
-  }
-
-  /**
-   * Puts the commands back whose tenants' heads others hold; a head that was waited for and is not there does not exist.
-   * @returns the commands that stay
-   */
-  #putBack(commands: readonly Pending[], locked: ReadonlyMap<string, LockedHead>, wait: boolean): readonly Pending[] {
-    this.#skipped.had(locked.keys());
-    const others = commands.filter((p) => !locked.has(p.command.tenant));
-    if (others.length === 0) return commands;
-    if (wait) {
-      for (const p of others) {
-        p.fail(new Refusal(ErrorReason.TENANT_UNKNOWN, `tenant "${p.command.tenant}" does not exist`));
-      }
-    } else {
-      this.#queue.unshift(others);
-      this.#skipped.note(others.map((p) => p.command.tenant));
-    }
-    return commands.filter((p) => locked.has(p.command.tenant));
-  }
-
-  #settle(batch: Batch): void {
-    const extensions = batch.extensions();
-    try {
-      if (extensions.length > 0) this.#options.onCommit(extensions);
-    } catch (error) {
-      // It is committed all the same: followers find in the journal what they were not told.
-      this.#options.onTrouble("what was committed could not be told", error);
-    }
-    for (const { pending, outcome } of batch.verdicts) {
-      if ("answer" in outcome) pending.settle(outcome.answer);
-      else pending.fail(outcome.error);
-    }
-  }
-
-  /**
-   * Settles the commands of a batch that failed, or puts them back.
-   * @param waited for a head that others held
-   * @param inside its heads were locked
-   * @param doubtful the batch, if its COMMIT was on its way
-   */
-  async #recover(
-    error: unknown,
-    commands: readonly Pending[],
-    waited: boolean,
-    inside: boolean,
-    doubtful: Batch | undefined,
-  ): Promise<void> {
-    if (error instanceof ConnectionLost) {
-      this.#options.onTrouble("the database connection was lost", error);
-      if (doubtful && (await this.#fateOf(doubtful, commands)) === "committed") return this.#settle(doubtful);
-      // Its transaction may have stood still for too long while we decided.
-      if (inside) this.#halve(commands);
-      return this.#again(commands, error);
-    }
-    await this.#rollBack();
-    const state = sqlState(error) ?? "";
-    if (PASSING.has(state)) {
-      if (waited && commands[0]) this.#skipped.waitedInVain(commands[0].command.tenant);
-      this.#options.onTrouble(`a batch of ${commands.length} is tried again after ${state}`, error);
-      if (state === "25006") this.#connection.discard(); // a new connection may find the server that writes
-      // It may have been too much at once. After a wait it was not: one alone would only be in the others' way.
-      if (state === "57014" && !waited) this.#halve(commands);
-      return this.#again(commands, error);
-    }
-    const isExhausted = state.startsWith("53");
-    if (commands.length > 1 && !isExhausted) {
-      // One command's data, or a fault of ours in it: the others are to go through without it.
-      this.#options.onTrouble(`a batch of ${commands.length} is split after ${state || "a fault"}`, error);
-      this.#halve(commands);
-      return this.#queue.unshiftFirst(commands);
-    }
-    this.#options.onTrouble(`a batch of ${commands.length} failed`, error);
-    for (const p of commands) p.fail(isExhausted ? unavailable(error) : error);
-  }
-
-  #halve(batch: readonly Pending[]): void {
-    this.#limit = Math.max(1, Math.ceil(batch.length / 2));
-  }
-
-  /** Looks, under the batch's own locks, whether its events are in the journal. Asks until the database answers. */
-  async #fateOf(batch: Batch, commands: readonly Pending[]): Promise<Fate> {
-    const firsts = batch.extensions().map((e) => ({ tenant: e.tenant, event: e.events[0] }));
-    const tenants = [...new Set(commands.map((p) => p.command.tenant))].sort();
-    for (;;) {
-      try {
-        const results = await this.#connection.flight([
-          sql.BEGIN,
-          sql.scopeToAndWait(tenants),
-          sql.lockHeads(tenants, true),
-          sql.findEvents([
-            firsts.map((f) => f.tenant),
-            firsts.map((f) => f.event?.revision ?? 0n),
-            firsts.map((f) => f.event?.eventId ?? ""),
-          ]),
-          sql.ROLLBACK,
-        ]);
-        return Number(results[3]?.rows[0]?.[0]) > 0 ? "committed" : "aborted";
-      } catch (error) {
-        await this.#rollBack();
-        if (commands.every((p) => this.#tooOld(p))) return "unknown";
-        this.#options.onTrouble("whether a batch was committed could not be asked yet", error);
-        await pause(this.#options.retryPauseMs);
-      }
-    }
-  }
-
-  /** Puts commands back to the front of the queue, but for those that were tried for too long. */
-  async #again(commands: readonly Pending[], error: unknown): Promise<void> {
-    const [old, young] = [commands.filter((p) => this.#tooOld(p)), commands.filter((p) => !this.#tooOld(p))];
-    for (const p of old) p.fail(unavailable(error));
-    this.#queue.unshiftFirst(young);
-    await pause(this.#options.retryPauseMs);
-  }
-
-  async #rollBack(): Promise<void> {
-    try {
-      await this.#connection.flight([sql.ROLLBACK]);
-    } catch {
-      this.#connection.discard(); // Postgres rolls back what the session left
-    }
-  }
-
-  #tooOld(pending: Pending): boolean {
-    return performance.now() - pending.since > this.#options.giveUpAfterMs;
-  }
-}
-
-function pause(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
 }

@@ -15,7 +15,7 @@ export interface JournalOptions extends GroupCommitOptions, ReaderOptions {
   readonly readers?: number;
 }
 
-/** The journals of all tenants in one Postgres: one connection that writes, a few that read. */
+/** The journals of all tenants in one Postgres: a connection that writes, one that waits for heads, a few that read. */
 export class PostgresJournal extends Reader implements Journal {
   readonly #commit: GroupCommit;
   readonly #rewriter: Rewriter;
@@ -24,7 +24,7 @@ export class PostgresJournal extends Reader implements Journal {
     const reader = () => new Connection({ ...options.connection, applicationName: "leadline read" });
     super(Array.from({ length: options.readers ?? 3 }, reader), options);
     const writer = { ...options.connection, applicationName: "leadline write", settings: WRITER_SETTINGS };
-    this.#commit = new GroupCommit(new Connection(writer), this.flows, options);
+    this.#commit = new GroupCommit(() => new Connection(writer), this.flows, options);
     // It is seldom used, and connects then.
     const rewriting = { ...options.connection, applicationName: "leadline rewrite" };
     this.#rewriter = new Rewriter(new Connection(rewriting), this.flows, options);

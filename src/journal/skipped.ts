@@ -1,11 +1,4 @@
-/** How much more seldom a tenant is waited for whose head was not let go while it was: for every 192 batches, with the usual 3. */
-const RARER = 64;
-
-/**
- * Tenants whose heads others held when their turn came, and who of them is to be waited for. A head that was waited for in
- * vain is not held for moments: it is waited for seldom from then on, and looked at with every batch, so that the others' backlogs
- * go on.
- */
+/** Tenants whose heads others held when their turn came, and who of them is to be waited for. */
 export class Skipped {
   readonly #times = new Map<string, number>();
   readonly #most: number;
@@ -44,7 +37,7 @@ export class Skipped {
     for (const [tenant, times] of this.#times) {
       if (times < this.#most) continue;
       if (!this.#inVain.has(tenant)) return tenant;
-      if (times >= this.#most * RARER) last = tenant;
+      last ??= tenant;
     }
     return last;
   }

@@ -14,7 +14,7 @@ export const databaseSettings = {
     about: "Where the embedded Postgres and the first keys are kept. One process at a time.",
   }),
   readConnections: integer("LEADLINE_READ_CONNECTIONS", 3, [1, 100], {
-    about: "Connections that read the journal. One more writes it.",
+    about: "Connections that read the journal. One more writes it, and another waits for what other instances hold.",
   }),
   poolConnections: integer("LEADLINE_POOL_CONNECTIONS", 4, [2, 100], {
     about: "Connections of the pool for tenants, keys and all that is configured.",

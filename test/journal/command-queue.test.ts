@@ -44,6 +44,28 @@ test("what is put back for its lock comes before its tenant's later commands, an
   expect(namesOf(queue.take(10))).toEqual(["b1", "a1", "a2"]);
 });
 
+test("a tenant that is set aside has no turn until it is let go, and what came meanwhile waits behind what was put back", () => {
+  const queue = new CommandQueue({ claims });
+  for (const order of ["1", "2", "3"]) queue.push(pending("a", order));
+  queue.push(pending("b", "4"));
+  const aside = queue.takeAside("a", 2);
+  expect(namesOf(aside)).toEqual(["1", "2"]);
+  queue.push(pending("a", "5"));
+  expect(namesOf(queue.take(10))).toEqual(["4"]);
+  expect([namesOf(queue.take(10)), queue.size]).toEqual([[], 2]);
+  queue.letGo("a");
+  queue.unshiftFirst(aside);
+  expect(namesOf(queue.take(10))).toEqual(["1", "2", "3", "5"]);
+  // All that it has taken, and then comes more: it is still set aside.
+  queue.push(pending("big", "6"));
+  expect(namesOf(queue.takeAside("big", 10))).toEqual(["6"]);
+  queue.push(pending("big", "7"));
+  expect(namesOf(queue.take(10))).toEqual([]);
+  queue.letGo("big");
+  expect(namesOf(queue.take(10))).toEqual(["7"]);
+  expect(queue.takeAside("nobody", 10)).toEqual([]);
+});
+
 test("commands wait up to a number of bytes; a larger one waits alone", () => {
   const queue = new CommandQueue({ maxQueuedBytes: 100 });
   queue.push(pending("a", "large", 500));

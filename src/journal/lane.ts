@@ -1,0 +1,283 @@
+import { ErrorReason } from "../../gen/leadline/v1/error_pb.ts";
+import { Refusal } from "../domain/refusal.ts";
+import { type Connection, ConnectionLost, sqlState } from "../store/connection.ts";
+import type { FlowLibrary } from "../store/flow-library.ts";
+import { drawCharacters } from "../wire/draw-id.ts";
+import { Batch, type LockedHead } from "./batch.ts";
+import type { Pending } from "./command-queue.ts";
+import { unavailable } from "./commit-refusals.ts";
+import { decideAll } from "./decide-all.ts";
+import type { LaneOptions } from "./group-commit-options.ts";
+import type { Turns } from "./lane-turns.ts";
+import { OpeningFlight } from "./opening-flight.ts";
+import * as sql from "./sql.ts";
+
+/**
+ * Batches that are opened behind the one before them, in a row. Then there is a gap of a round trip, in which an instance
+ * that waits for a head is sure to get it; without one it has to win it while we let go of it and take it again.
+ */
+const MAX_AHEAD = 8;
+
+/** SQLSTATEs of what passes: serialization, deadlock, lock timeout, cancelled, and a standby that does not write. */
+const PASSING: ReadonlySet<string> = new Set(["40001", "40P01", "55P03", "57014", "25006"]);
+
+/** Whether a batch whose COMMIT got no answer is in the journal; unknown: the database did not say in time. */
+type Fate = "committed" | "aborted" | "unknown";
+
+/** A batch whose flight 1 is on its way. */
+interface Opening {
+  readonly commands: readonly Pending[];
+  readonly opened: Promise<{ readonly batch: Batch; readonly locked: ReadonlyMap<string, LockedHead> }>;
+}
+
+/** One connection, and the batches that are committed on it one after the other, for as long as its turns have commands. */
+export class Lane {
+  readonly #connection: Connection;
+  readonly #turns: Turns;
+  readonly #flows: FlowLibrary;
+  readonly #options: LaneOptions;
+  /** Commands in the next batch at most: halved while a batch fails for its data or its size, until the culprit is alone. */
+  #limit = Number.POSITIVE_INFINITY;
+  /** Batches in a row that were opened ahead. */
+  #ahead = 0;
+  #running: Promise<void> | undefined;
+
+  constructor(connection: Connection, turns: Turns, flows: FlowLibrary, options: LaneOptions) {
+    this.#connection = connection;
+    this.#turns = turns;
+    this.#flows = flows;
+    this.#options = options;
+  }
+
+  /** There may be commands for it. What is submitted in the same turn of the event loop goes into one batch. */
+  wake(): void {
+    this.#running ??= this.#run();
+  }
+
+  get isRunning(): boolean {
+    return this.#running !== undefined;
+  }
+
+  /** Settled when there is nothing more for it. */
+  async idle(): Promise<void> {
+    await this.#running;
+  }
+
+  async close(): Promise<void> {
+    await this.idle();
+    await this.#connection.close();
+  }
+
+  async #run(): Promise<void> {
+    await Promise.resolve();
+    for (let opening = this.#open(); opening !== undefined; ) {
+      let next: Opening | undefined;
+      try {
+        next = await this.#commit(opening);
+      } catch (error) {
+        // A fault of ours while mending another: nobody may be left waiting, and the loop must go on.
+        this.#options.onTrouble("a batch could not be settled", error);
+        for (const p of opening.commands) p.fail(error);
+        this.#turns.over();
+      }
+      opening = next ?? this.#open();
+    }
+    this.#running = undefined;
+  }
+
+  /** Takes the next commands, if any, and sends flight 1. */
+  #open(): Opening | undefined {
+    const commands = this.#turns.take(this.#limit);
+    if (commands.length === 0) return undefined;
+    const opened = this.#load(commands);
+    opened.catch(() => undefined); // told when its turn has come
+    return { commands, opened };
+  }
+
+  /** Flight 1 of the next batch behind flight 2 of this one, unless others need a gap between the two. */
+  #openAhead(): Opening | undefined {
+    const mayGoAhead = this.#ahead < MAX_AHEAD && this.#turns.mayGoAhead;
+    const next = mayGoAhead ? this.#open() : undefined;
+    this.#ahead = next ? this.#ahead + 1 : 0;
+    return next;
+  }
+
+  /**
+   * Decides and commits a batch; returns when each of its commands is settled or back in the queue.
+   * @returns the next batch, if it was opened meanwhile
+   */
+  async #commit({ commands, opened }: Opening): Promise<Opening | undefined> {
+    let mine = commands;
+    let batch: Batch | undefined;
+    let sent = false;
+    let next: Opening | undefined;
+    try {
+      const { locked, ...open } = await opened;
+      mine = this.#putBack(commands, locked);
+      batch = open.batch;
+      await decideAll(batch, mine, this.#connection, this.#flows);
+      if (batch.isEmpty) {
+        await this.#connection.flight([sql.ROLLBACK]);
+      } else {
+        const statements = batch.statements();
+        sent = true;
+        const committing = this.#connection.flight([...statements, sql.COMMIT], true);
+        next = this.#openAhead();
+        const results = await committing;
+        if (results.at(-1)?.command !== "COMMIT") throw new Error("the transaction was rolled back at its commit");
+      }
+      this.#limit *= 2;
+      this.#settle(batch);
+      this.#turns.over();
+      if (mine.length === 0 && !this.#turns.waits) await pause(1); // every head is held by others: let them finish
+    } catch (error) {
+      if (next) await this.#close(next);
+      next = undefined;
+      await this.#recover(error, mine, batch !== undefined, sent ? batch : undefined);
+    }
+    return next;
+  }
+
+  /** Puts back what was opened behind a batch that failed: before that batch, which then goes before it. */
+  async #close({ commands, opened }: Opening): Promise<void> {
+    await opened.catch(() => undefined);
+    this.#turns.putBack(commands);
+  }
+
+  async #load(commands: readonly Pending[]) {
+    const flight = new OpeningFlight(commands, this.#turns.waits);
+    const { locked, nowUs, requests, rows } = flight.read(await this.#connection.flight(flight.statements));
+    const { maxSubjectBytes } = this.#options;
+    const batch = new Batch(locked, nowUs, requests, () => drawCharacters(13), maxSubjectBytes, this.#flows);
+    for (const { tenant, ref } of flight.asked) if (locked.has(tenant)) batch.load(tenant, [ref], rows);
+    return { batch, locked };
+  }
+
+  /**
+   * Puts the commands back whose tenants' heads others hold; a head that was waited for and is not there does not exist.
+   * @returns the commands that stay
+   */
+  #putBack(commands: readonly Pending[], locked: ReadonlyMap<string, LockedHead>): readonly Pending[] {
+    this.#turns.had(locked.keys());
+    const others = commands.filter((p) => !locked.has(p.command.tenant));
+    if (others.length === 0) return commands;
+    if (this.#turns.waits) {
+      for (const p of others) {
+        p.fail(new Refusal(ErrorReason.TENANT_UNKNOWN, `tenant "${p.command.tenant}" does not exist`));
+      }
+    } else this.#turns.skip(others);
+    return commands.filter((p) => locked.has(p.command.tenant));
+  }
+
+  #settle(batch: Batch): void {
+    const extensions = batch.extensions();
+    try {
+      if (extensions.length > 0) this.#options.onCommit(extensions);
+    } catch (error) {
+      // It is committed all the same: followers find in the journal what they were not told.
+      this.#options.onTrouble("what was committed could not be told", error);
+    }
+    for (const { pending, outcome } of batch.verdicts) {
+      if ("answer" in outcome) pending.settle(outcome.answer);
+      else pending.fail(outcome.error);
+    }
+  }
+
+  /**
+   * Settles the commands of a batch that failed, or puts them back.
+   * @param inside its heads were locked
+   * @param doubtful the batch, if its COMMIT was on its way
+   */
+  async #recover(
+    error: unknown,
+    commands: readonly Pending[],
+    inside: boolean,
+    doubtful: Batch | undefined,
+  ): Promise<void> {
+    if (error instanceof ConnectionLost) {
+      this.#options.onTrouble("the database connection was lost", error);
+      if (doubtful && (await this.#fateOf(doubtful, commands)) === "committed") {
+        this.#settle(doubtful);
+        return this.#turns.over();
+      }
+      // Its transaction may have stood still for too long while we decided.
+      if (inside) this.#halve(commands);
+      return this.#again(commands, error);
+    }
+    await this.#rollBack();
+    const state = sqlState(error) ?? "";
+    if (PASSING.has(state)) {
+      this.#turns.inVain();
+      this.#options.onTrouble(`a batch of ${commands.length} is tried again after ${state}`, error);
+      if (state === "25006") this.#connection.discard(); // a new connection may find the server that writes
+      // It may have been too much at once. After a wait it was not: one alone would only be in the others' way.
+      if (state === "57014" && !this.#turns.waits) this.#halve(commands);
+      return this.#again(commands, error);
+    }
+    const isExhausted = state.startsWith("53");
+    if (commands.length > 1 && !isExhausted) {
+      // One command's data, or a fault of ours in it: the others are to go through without it.
+      this.#options.onTrouble(`a batch of ${commands.length} is split after ${state || "a fault"}`, error);
+      this.#halve(commands);
+      return this.#turns.putBack(commands);
+    }
+    this.#options.onTrouble(`a batch of ${commands.length} failed`, error);
+    for (const p of commands) p.fail(isExhausted ? unavailable(error) : error);
+    this.#turns.over();
+  }
+
+  #halve(batch: readonly Pending[]): void {
+    this.#limit = Math.max(1, Math.ceil(batch.length / 2));
+  }
+
+  /** Looks, under the batch's own locks, whether its events are in the journal. Asks until the database answers. */
+  async #fateOf(batch: Batch, commands: readonly Pending[]): Promise<Fate> {
+    const firsts = batch.extensions().map((e) => ({ tenant: e.tenant, event: e.events[0] }));
+    const tenants = [...new Set(commands.map((p) => p.command.tenant))].sort();
+    for (;;) {
+      try {
+        const results = await this.#connection.flight([
+          sql.BEGIN,
+          sql.scopeToAndWait(tenants),
+          sql.lockHeads(tenants, true),
+          sql.findEvents([
+            firsts.map((f) => f.tenant),
+            firsts.map((f) => f.event?.revision ?? 0n),
+            firsts.map((f) => f.event?.eventId ?? ""),
+          ]),
+          sql.ROLLBACK,
+        ]);
+        return Number(results[3]?.rows[0]?.[0]) > 0 ? "committed" : "aborted";
+      } catch (error) {
+        await this.#rollBack();
+        if (commands.every((p) => this.#tooOld(p))) return "unknown";
+        this.#options.onTrouble("whether a batch was committed could not be asked yet", error);
+        await pause(this.#options.retryPauseMs);
+      }
+    }
+  }
+
+  /** Puts commands back to the front of the queue, but for those that were tried for too long. */
+  async #again(commands: readonly Pending[], error: unknown): Promise<void> {
+    const [old, young] = [commands.filter((p) => this.#tooOld(p)), commands.filter((p) => !this.#tooOld(p))];
+    for (const p of old) p.fail(unavailable(error));
+    this.#turns.putBack(young);
+    await pause(this.#options.retryPauseMs);
+  }
+
+  async #rollBack(): Promise<void> {
+    try {
+      await this.#connection.flight([sql.ROLLBACK]);
+    } catch {
+      this.#connection.discard(); // Postgres rolls back what the session left
+    }
+  }
+
+  #tooOld(pending: Pending): boolean {
+    return performance.now() - pending.since > this.#options.giveUpAfterMs;
+  }
+}
+
+function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}
