@@ -12,22 +12,27 @@ import type { Standing } from "./standing.ts";
 
 /** A subject as the batch has it: as loaded, with the batch's own events applied. */
 export interface Working {
+  /** As loaded, or as it was last written. */
   readonly row: SubjectRow | undefined;
-  /** As loaded, decoded when first asked for. */
+  /** The same, decoded when first asked for. */
   original: Subject | undefined;
   subject: Subject | undefined;
   version: bigint;
   place: Place | undefined;
+  /** Of its first event. */
+  createdRevision: bigint | undefined;
   summary: Uint8Array | undefined;
   /** What it takes, at most: as loaded, with the requests that changed it since. */
   bytes: number;
-  /** What the batch's events gave it, where that differs from the row's. */
+  /** What events gave it since, where that differs from the row's. */
   standing: Standing | undefined;
 }
 
 /** The subjects of one transaction: what was loaded under the locks, and what the batch's events made of it. */
 export class BatchSubjects {
   readonly #byKey = new Map<string, Working>();
+  /** Keys of those that have changed since they were last written. */
+  #changed = new Set<string>();
   readonly #flows: FlowLibrary;
 
   /** @param flows where orders' flows are found */
@@ -47,6 +52,7 @@ export class BatchSubjects {
         subject: undefined,
         version: row?.version ?? 0n,
         place: row && { revision: row.changedRevision, eventId: row.changedEventId },
+        createdRevision: row?.createdRevision,
         summary: undefined,
         bytes: row ? row.summary.length + row.details.length : 0,
         standing: undefined,
@@ -87,7 +93,10 @@ export class BatchSubjects {
 
   /** Takes over what a command has changed, by `subjectMapKey`. */
   keep(changed: ReadonlyMap<string, Working>): void {
-    for (const [key, working] of changed) this.#byKey.set(key, working);
+    for (const [key, working] of changed) {
+      this.#byKey.set(key, working);
+      this.#changed.add(key);
+    }
   }
 
   /** A flow that a decision came upon, and those of the tenant's other subjects that are not here either: rare. */
@@ -101,23 +110,26 @@ export class BatchSubjects {
     return [...refs.values()];
   }
 
-  /** Gathers the rows of those that the batch made or changed. */
+  /** Gathers the rows of those that were made or changed since the last time. */
   writeTo(writes: BatchWrites): void {
-    for (const [key, working] of this.#byKey) {
-      if (working.summary === undefined || working.subject === undefined || working.place === undefined) continue;
+    for (const key of this.#changed) {
+      const working = this.#byKey.get(key);
+      if (working?.summary === undefined || working.subject === undefined || working.place === undefined) continue;
+      const { subject, version, place, summary, standing } = working;
+      const createdRevision = working.createdRevision ?? place.revision;
+      const bytes = { summary, details: encodeDetails(subject, asRead(working)) };
+      const keys = changedKeys(working.original, subject);
       const tenant = key.slice(0, key.indexOf("\0"));
-      const keys = changedKeys(working.original, working.subject);
-      writes.subject(tenant, {
-        row: working.row,
-        subject: working.subject,
-        version: working.version,
-        place: working.place,
-        bytes: { summary: working.summary, details: encodeDetails(working.subject, asRead(working)) },
-        standing: working.standing,
-        gone: keys.gone,
-        added: keys.added,
-      });
+      const { row } = working;
+      writes.subject(tenant, { row, subject, version, createdRevision, place, bytes, standing, ...keys });
+      const carrier = subject.kind === SubjectKind.BOOKING ? subject.booking.carrier : "";
+      const { id } = subject.kind === SubjectKind.BOOKING ? subject.booking : subject.order;
+      const [changedRevision, changedEventId] = [place.revision, place.eventId];
+      const written = { kind: subject.kind, id, version, createdRevision, changedRevision, changedEventId, carrier };
+      const kept = { ...working, original: subject, summary: undefined, standing: undefined };
+      this.#byKey.set(key, { ...kept, row: { ...written, ...bytes } });
     }
+    this.#changed = new Set();
   }
 }
 

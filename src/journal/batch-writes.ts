@@ -12,7 +12,6 @@ import {
   insertRequests,
   insertStanding,
   insertSubjects,
-  moveHeads,
   updateStanding,
   updateSubjects,
 } from "./sql.ts";
@@ -24,6 +23,7 @@ export interface SubjectWrite {
   readonly row: SubjectRow | undefined;
   readonly subject: Subject;
   readonly version: bigint;
+  readonly createdRevision: bigint;
   /** Its last event. */
   readonly place: Place;
   readonly bytes: SubjectBytes;
@@ -36,7 +36,7 @@ export interface SubjectWrite {
 
 const NO_COLUMNS: readonly Scalar[] = [];
 
-/** The rows of one batch, gathered by statement. */
+/** Rows of a batch, gathered by statement. */
 export class BatchWrites {
   readonly #events = new Columns(9);
   readonly #newSubjects = new Columns(13);
@@ -46,8 +46,6 @@ export class BatchWrites {
   readonly #goneReferences = new Columns(5);
   readonly #newReferences = new Columns(5);
   readonly #requests = new Columns(5);
-  readonly #heads = new Columns(4);
-  readonly #createdAt = new Map<string, bigint>();
 
   /** Whether nothing would be written. */
   get isEmpty(): boolean {
@@ -55,16 +53,14 @@ export class BatchWrites {
   }
 
   event(tenant: string, e: StoredEvent, nowUs: bigint): void {
-    if (e.version === 1n) this.#createdAt.set(`${tenant}\0${e.kind}\0${e.subjectId}`, e.revision);
     this.#events.push(tenant, e.revision, e.eventId, e.kind, e.subjectId, e.version, e.carrier, nowUs, e.payload);
   }
 
   subject(tenant: string, write: SubjectWrite): void {
-    const { subject, row, place, version } = write;
+    const { subject, row, place, version, createdRevision: created } = write;
     const isOrder = subject.kind === SubjectKind.ORDER;
     const { kind } = subject;
     const { id } = isOrder ? subject.order : subject.booking;
-    const created = row?.createdRevision ?? this.#createdAt.get(`${tenant}\0${kind}\0${id}`) ?? place.revision;
     const rows = this.#rowsOf(row, write.standing);
     const standing = write.standing
       ? [write.standing.flowId, write.standing.flowVersion, write.standing.endedUs]
@@ -105,10 +101,6 @@ export class BatchWrites {
     this.#requests.push(tenant, nowUs, request.key, request.hash, answer);
   }
 
-  head(tenant: string, place: Place, nowUs: bigint): void {
-    this.#heads.push(tenant, place.revision, place.eventId, nowUs);
-  }
-
   statements(): Statement[] {
     const all: readonly [Columns, (values: Columns["values"]) => Statement][] = [
       [this.#events, insertEvents],
@@ -119,7 +111,6 @@ export class BatchWrites {
       [this.#goneReferences, deleteReferences],
       [this.#newReferences, insertReferences],
       [this.#requests, insertRequests],
-      [this.#heads, moveHeads],
     ];
     return all.filter(([rows]) => rows.length > 0).map(([rows, statement]) => statement(rows.values));
   }

@@ -9,6 +9,7 @@ import { Refusal } from "../domain/refusal.ts";
 import type { FlowRef } from "../domain/status-flow.ts";
 import type { Extension, Place, StoredEvent } from "../domain/stored-event.ts";
 import { type Draft, type Subject, SubjectKind, type SubjectRef } from "../domain/subject.ts";
+import type { Statement } from "../store/flight.ts";
 import { type FlowLibrary, FlowMissing } from "../store/flow-library.ts";
 import { encode } from "../wire/encode.ts";
 import { storedEncoding } from "../wire/event-view.ts";
@@ -18,6 +19,8 @@ import { BatchSubjects, subjectMapKey, type Working } from "./batch-subjects.ts"
 import { BatchWrites } from "./batch-writes.ts";
 import type { Pending } from "./command-queue.ts";
 import type { Command, SubjectRow } from "./journal.ts";
+import type { Loaded } from "./portion.ts";
+import { Columns, moveHeads } from "./sql.ts";
 import { standingAfter } from "./standing.ts";
 
 /** A command that brings no more than this is taken whatever its subjects' size: a full one can still be cancelled. */
@@ -59,15 +62,15 @@ export class Batch {
   readonly verdicts: Verdict[] = [];
   readonly #heads: Map<string, { first: Place; place: Place; now: Timestamp; nowUs: bigint; events: StoredEvent[] }>;
   readonly #subjects: BatchSubjects;
-  readonly #requests: Map<string, KnownRequest>;
-  readonly #writes = new BatchWrites();
+  readonly #requests = new Map<string, KnownRequest>();
+  #writes = new BatchWrites();
+  #isEmpty = true;
   readonly #drawId: () => string;
   readonly #maxSubjectBytes: number;
   readonly #flows: FlowLibrary;
 
   /**
    * @param nowUs the database's clock, microseconds since the epoch
-   * @param requests by `requestMapKey`
    * @param drawId draws ids of 13 characters
    * @param maxSubjectBytes what a subject's row may take; what would make it larger is refused with SUBJECT_FULL
    * @param flows where orders' flows are found
@@ -75,7 +78,6 @@ export class Batch {
   constructor(
     heads: ReadonlyMap<string, LockedHead>,
     nowUs: bigint,
-    requests: Map<string, KnownRequest>,
     drawId: () => string,
     maxSubjectBytes: number,
     flows: FlowLibrary,
@@ -83,7 +85,6 @@ export class Batch {
     this.#flows = flows;
     this.#subjects = new BatchSubjects(flows);
     this.#maxSubjectBytes = maxSubjectBytes;
-    this.#requests = requests;
     this.#drawId = drawId;
     this.#heads = new Map();
     for (const [tenant, head] of heads) {
@@ -93,9 +94,20 @@ export class Batch {
     }
   }
 
-  /** Takes in what was read: the rows that exist of the subjects that were asked for. */
+  /** Takes in what was read for a portion, as far as its heads are locked. */
+  take({ asked, rows, requests }: Loaded): void {
+    for (const { tenant, ref } of asked) if (this.#heads.has(tenant)) this.load(tenant, [ref], rows);
+    for (const [key, request] of requests) this.#requests.set(key, request);
+  }
+
+  /** Takes in the rows that exist of the subjects that were asked for. */
   load(tenant: string, asked: readonly SubjectRef[], rows: ReadonlyMap<string, SubjectRow>): void {
     this.#subjects.load(tenant, asked, rows);
+  }
+
+  /** Whether it may write for the tenant. */
+  has(tenant: string): boolean {
+    return this.#heads.has(tenant);
   }
 
   /** Decides one command. Returns what has to be loaded first, if anything; then it is to be called again. */
@@ -149,16 +161,25 @@ export class Batch {
 
   /** Whether there is nothing to write: all commands were refused, repeated, or changed nothing. */
   get isEmpty(): boolean {
-    return this.#writes.isEmpty;
+    return this.#isEmpty && this.#writes.isEmpty;
   }
 
-  /** The statements that write the batch, to be followed by COMMIT. */
-  statements() {
+  /** The statements that write what was decided since the last ones. More may be decided after them. */
+  statements(): Statement[] {
     this.#subjects.writeTo(this.#writes);
-    for (const [tenant, head] of this.#heads) {
-      if (head.events.length > 0) this.#writes.head(tenant, head.place, head.nowUs);
-    }
-    return this.#writes.statements();
+    const statements = this.#writes.statements();
+    if (!this.#writes.isEmpty) this.#isEmpty = false;
+    this.#writes = new BatchWrites();
+    return statements;
+  }
+
+  /** The statement that moves the heads, after which nothing is decided any more; none: no journal has grown. */
+  moveHeads(): Statement[] {
+    const moved = [...this.#heads].filter(([, head]) => head.events.length > 0);
+    if (moved.length === 0) return [];
+    const columns = new Columns(4);
+    for (const [tenant, { place, nowUs }] of moved) columns.push(tenant, place.revision, place.eventId, nowUs);
+    return [moveHeads(columns.values)];
   }
 
   /** What the batch adds to the journals. */
@@ -219,7 +240,7 @@ export class Batch {
       this.#writes.event(command.tenant, event, head.nowUs);
     }
     this.#subjects.keep(changed);
-    if (command.request) this.#remember(command, answer, head.nowUs);
+    if (command.request) this.#note(command, answer, head.nowUs);
     return answer;
   }
 
@@ -261,7 +282,8 @@ export class Batch {
       ...(facetsBefore ? { before: facetsBefore } : {}),
       change: draft.change,
     });
-    Object.assign(working, { subject: after, version, place, summary, standing });
+    const createdRevision = working.createdRevision ?? place.revision;
+    Object.assign(working, { subject: after, version, place, createdRevision, summary, standing });
     const entered = phaseOf(after);
     return {
       revision: place.revision,
@@ -275,7 +297,7 @@ export class Batch {
     };
   }
 
-  #remember(command: Command<DescMessage>, answer: MessageShape<DescMessage>, nowUs: bigint): void {
+  #note(command: Command<DescMessage>, answer: MessageShape<DescMessage>, nowUs: bigint): void {
     if (!command.request) return;
     const bytes = encode(command.answer, answer);
     this.#requests.set(requestMapKey(command.tenant, command.request.key), {

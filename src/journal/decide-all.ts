@@ -6,10 +6,10 @@ import { Fields } from "../store/question.ts";
 import type { Batch, Needs } from "./batch.ts";
 import { subjectMapKey } from "./batch-subjects.ts";
 import type { Pending } from "./command-queue.ts";
-import { rowsOf } from "./opening-flight.ts";
+import { rowsOf } from "./portion.ts";
 import { questions } from "./questions.ts";
 
-/* The middle of a transaction: a batch's commands are decided, and what their decisions ask for is loaded under its locks. */
+/* The middle of a transaction: commands of a batch are decided, and what their decisions ask for is loaded under its locks. */
 
 /** How often one command may ask for further subjects, or for flows. Each time costs a round trip under the locks. */
 const MAX_LOADS = 8;

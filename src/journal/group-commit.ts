@@ -17,6 +17,9 @@ import { Skipped } from "./skipped.ts";
  *   here:      decide each command, evolve its subjects, encode its events           (decide-all.ts, batch.ts)
  *   flight 2:  insert events | write subjects, references, requests | move heads | commit
  *
+ * A large batch goes in portions (portion.ts): while one is decided, Postgres loads what the next one needs and writes what
+ * was made of the one before; heads are moved at the end.
+ *
  * Flight 1 of the next batch is sent right behind flight 2, if commands wait by then: Postgres works through both while we
  * answer callers and read new requests. It is the same order of statements as without, so nothing else changes. When flight
  * 2 fails, the commands that were opened behind it go back to the queue, undecided.

@@ -1,6 +1,7 @@
 import { ErrorReason } from "../../gen/leadline/v1/error_pb.ts";
 import { Refusal } from "../domain/refusal.ts";
 import { type Connection, ConnectionLost, sqlState } from "../store/connection.ts";
+import type { Answer } from "../store/flight.ts";
 import type { FlowLibrary } from "../store/flow-library.ts";
 import { drawCharacters } from "../wire/draw-id.ts";
 import { Batch, type LockedHead } from "./batch.ts";
@@ -9,7 +10,8 @@ import { unavailable } from "./commit-refusals.ts";
 import { decideAll } from "./decide-all.ts";
 import type { LaneOptions } from "./group-commit-options.ts";
 import type { Turns } from "./lane-turns.ts";
-import { OpeningFlight } from "./opening-flight.ts";
+import { type Opened, OpeningFlight } from "./opening-flight.ts";
+import { type Loaded, Portion, portionsOf } from "./portion.ts";
 import * as sql from "./sql.ts";
 
 /**
@@ -17,6 +19,9 @@ import * as sql from "./sql.ts";
  * that waits for a head is sure to get it; without one it has to win it while we let go of it and take it again.
  */
 const MAX_AHEAD = 8;
+
+/** Commands that are decided before what was made of them is sent: large enough that a statement costs little for each. */
+const PORTION = 128;
 
 /** SQLSTATEs of what passes: serialization, deadlock, lock timeout, cancelled, and a standby that does not write. */
 const PASSING: ReadonlySet<string> = new Set(["40001", "40P01", "55P03", "57014", "25006"]);
@@ -27,7 +32,26 @@ type Fate = "committed" | "aborted" | "unknown";
 /** A batch whose flight 1 is on its way. */
 interface Opening {
   readonly commands: readonly Pending[];
-  readonly opened: Promise<{ readonly batch: Batch; readonly locked: ReadonlyMap<string, LockedHead> }>;
+  readonly portions: readonly Portion[];
+  readonly opened: Promise<Opened>;
+}
+
+/** The flights that write one batch, in order. */
+class Writing {
+  /** Of the first that failed: those behind it only say that the transaction is over. */
+  fault: unknown;
+  #last: Promise<readonly Answer[]> = Promise.resolve([]);
+
+  add(flight: Promise<readonly Answer[]>): void {
+    this.#last = flight;
+    flight.catch((error: unknown) => {
+      this.fault ??= error;
+    });
+  }
+
+  last(): Promise<readonly Answer[]> {
+    return this.#last;
+  }
 }
 
 /** One connection, and the batches that are committed on it one after the other, for as long as its turns have commands. */
@@ -89,9 +113,10 @@ export class Lane {
   #open(): Opening | undefined {
     const commands = this.#turns.take(this.#limit);
     if (commands.length === 0) return undefined;
-    const opened = this.#load(commands);
+    const portions = portionsOf(commands, PORTION);
+    const opened = this.#lock(commands, portions);
     opened.catch(() => undefined); // told when its turn has come
-    return { commands, opened };
+    return { commands, portions, opened };
   }
 
   /** Flight 1 of the next batch behind flight 2 of this one, unless others need a gap between the two. */
@@ -106,24 +131,25 @@ export class Lane {
    * Decides and commits a batch; returns when each of its commands is settled or back in the queue.
    * @returns the next batch, if it was opened meanwhile
    */
-  async #commit({ commands, opened }: Opening): Promise<Opening | undefined> {
+  async #commit({ commands, portions, opened }: Opening): Promise<Opening | undefined> {
     let mine = commands;
     let batch: Batch | undefined;
     let sent = false;
     let next: Opening | undefined;
+    const writing = new Writing();
     try {
-      const { locked, ...open } = await opened;
+      const { locked, nowUs, first } = await opened;
       mine = this.#putBack(commands, locked);
-      batch = open.batch;
-      await decideAll(batch, mine, this.#connection, this.#flows);
+      batch = new Batch(locked, nowUs, () => drawCharacters(13), this.#options.maxSubjectBytes, this.#flows);
+      await this.#decide(batch, portions, first, writing);
       if (batch.isEmpty) {
         await this.#connection.flight([sql.ROLLBACK]);
       } else {
-        const statements = batch.statements();
+        const statements = [...batch.statements(), ...batch.moveHeads(), sql.COMMIT];
         sent = true;
-        const committing = this.#connection.flight([...statements, sql.COMMIT], true);
+        writing.add(this.#connection.flight(statements, true));
         next = this.#openAhead();
-        const results = await committing;
+        const results = await writing.last();
         if (results.at(-1)?.command !== "COMMIT") throw new Error("the transaction was rolled back at its commit");
       }
       this.#limit *= 2;
@@ -133,9 +159,29 @@ export class Lane {
     } catch (error) {
       if (next) await this.#close(next);
       next = undefined;
-      await this.#recover(error, mine, batch !== undefined, sent ? batch : undefined);
+      await this.#recover(writing.fault ?? error, mine, batch !== undefined, sent ? batch : undefined);
     }
     return next;
+  }
+
+  /**
+   * Decides portion after portion. While one is decided, Postgres loads what the next one needs and writes what was made of the
+   * one before; the last one's writes are left to the flight that commits.
+   */
+  async #decide(batch: Batch, portions: readonly Portion[], first: Loaded, writing: Writing): Promise<void> {
+    let loaded = first;
+    for (const [i, portion] of portions.entries()) {
+      const after = portions[i + 1];
+      const loading = after && this.#load(after);
+      loading?.catch(() => undefined); // told below, or by what made it fail
+      batch.take(loaded);
+      const mine = portion.commands.filter((p) => batch.has(p.command.tenant));
+      await decideAll(batch, mine, this.#connection, this.#flows);
+      if (!loading) return;
+      const statements = batch.statements();
+      if (statements.length > 0) writing.add(this.#connection.flight(statements, true));
+      loaded = await loading;
+    }
   }
 
   /** Puts back what was opened behind a batch that failed: before that batch, which then goes before it. */
@@ -144,13 +190,13 @@ export class Lane {
     this.#turns.putBack(commands);
   }
 
-  async #load(commands: readonly Pending[]) {
-    const flight = new OpeningFlight(commands, this.#turns.waits);
-    const { locked, nowUs, requests, rows } = flight.read(await this.#connection.flight(flight.statements));
-    const { maxSubjectBytes } = this.#options;
-    const batch = new Batch(locked, nowUs, requests, () => drawCharacters(13), maxSubjectBytes, this.#flows);
-    for (const { tenant, ref } of flight.asked) if (locked.has(tenant)) batch.load(tenant, [ref], rows);
-    return { batch, locked };
+  async #lock(commands: readonly Pending[], [first = new Portion([])]: readonly Portion[]): Promise<Opened> {
+    const flight = new OpeningFlight(commands, first, this.#turns.waits);
+    return flight.read(await this.#connection.flight(flight.statements));
+  }
+
+  async #load(portion: Portion): Promise<Loaded> {
+    return portion.read(await this.#connection.flight(portion.statements(), true));
   }
 
   /**

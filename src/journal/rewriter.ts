@@ -16,6 +16,7 @@ import { Batch } from "./batch.ts";
 import type { Pending } from "./command-queue.ts";
 import type { Command } from "./journal.ts";
 import { OpeningFlight } from "./opening-flight.ts";
+import { Portion } from "./portion.ts";
 import { questions } from "./questions.ts";
 import { scoped } from "./scoped.ts";
 import * as sql from "./sql.ts";
@@ -125,15 +126,15 @@ export class Rewriter {
   }
 
   async #transact<O extends DescMessage>(rewrite: Rewrite<O>, search: Search | undefined): Promise<MessageShape<O>> {
-    const { tenant, ref } = rewrite;
+    const { tenant } = rewrite;
     let rewritten = 0;
     const pending = pendingOf(rewrite, (load, now) => rewrite.decide(rewritten)(load, now));
-    const flight = new OpeningFlight([pending], true);
-    const { locked, nowUs, requests, rows } = flight.read(await this.#connection.flight(flight.statements));
+    const flight = new OpeningFlight([pending], new Portion([pending]), true);
+    const { locked, nowUs, first } = flight.read(await this.#connection.flight(flight.statements));
     if (!locked.has(tenant)) throw new Refusal(ErrorReason.TENANT_UNKNOWN, `tenant "${tenant}" does not exist`);
     const maxBytes = this.#options.maxSubjectBytes ?? 16 * 1024 * 1024;
-    const batch = new Batch(locked, nowUs, requests, () => drawCharacters(13), maxBytes, this.#flows);
-    batch.load(tenant, [ref], rows);
+    const batch = new Batch(locked, nowUs, () => drawCharacters(13), maxBytes, this.#flows);
+    batch.take(first);
     rewritten = await this.#events(rewrite);
     let needs = batch.decide(pending);
     if (needs.flows.length > 0) {
@@ -146,7 +147,7 @@ export class Rewriter {
     const extensions = batch.extensions();
     if (batch.isEmpty) await this.#connection.flight([sql.ROLLBACK]);
     else {
-      await this.#connection.flight(batch.statements(), true);
+      await this.#connection.flight([...batch.statements(), ...batch.moveHeads()], true);
       if (extensions.length > 0) {
         if (search) await this.#replies(rewrite, search);
         extensions.push(await rewrite.finish((text, values) => this.#run(text, values)));

@@ -55,6 +55,40 @@ export function groupCommitSuite(superuserUrl: () => string): void {
       expect(await journalFaults(database)).toEqual([]);
     });
 
+    it("is written in portions while it is decided, in one transaction, and what comes again later is changed again", async () => {
+      const count = 600;
+      const submitted = Array.from({ length: count }, (_, i) => {
+        const order = `wide-${i % 200}`; // each comes in several portions
+        const requestId = i % 300 === 7 ? "asked-twice" : `wide-${i}`;
+        return journal.submit(ask({ tenant: "b", order, sourceId: `w${i}`, requestId, asked: requestId }));
+      });
+      const answers = await Promise.all(submitted);
+      const repeated = answers[307];
+      expect(answers[7]).toEqual(repeated);
+      const versions = answers.filter((_, i) => i !== 307).map(({ version }) => Number(version));
+      const expected = Array.from({ length: count }, (_, i) => 2 + Math.floor(i / 200)).filter((_, i) => i !== 307);
+      expected[507 - 1] = 3; // its second report was the first one again
+      expect(versions).toEqual(expected);
+      const [{ transactions = 0 } = {}] = await database.sql(
+        "select count(distinct xmin::text)::int as transactions from event where subject_id like 'wide-%'",
+      );
+      expect(transactions).toBe(1);
+      expect(committed.map((e) => e.events.length)).toEqual([count - 1 + 200]);
+      expect(troubles).toEqual([]);
+      expect(await journalFaults(database)).toEqual([]);
+    });
+
+    it("of many portions is split until a command that fails between them is alone", async () => {
+      const submitted = Array.from({ length: 500 }, (_, i) => {
+        const what = { tenant: "c", order: `portions-${i}` };
+        return journal.submit(i === 200 ? poisonousLate(what) : ask(what));
+      });
+      const outcomes = await Promise.allSettled(submitted);
+      expect(outcomes.flatMap(({ status }, i) => (status === "rejected" ? [i] : []))).toEqual([200]);
+      expect(troubles[0]).toMatch(/^a batch of 500 is split after 2/);
+      expect(await journalFaults(database)).toEqual([]);
+    });
+
     it("lets a refused command and a throwing one fail alone", async () => {
       const good = journal.submit(ask({ tenant: "a", order: "alone" }));
       const refused = journal.submit(refusing({ tenant: "a", order: "alone" }));
