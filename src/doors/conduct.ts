@@ -24,9 +24,14 @@ export const NO_MEASURES: Measures = { defer() {}, sendAway() {} };
 const GOOD_FOR = 4;
 /** Of an address that has too many calls refused, each connection has this part of the burst. */
 const STRICT_PART = 0.01;
-/** So long after it the address is held to that, milliseconds, and its new connections wait for as long as `DELAY_MS` says. */
+/** So long after it the address is held to that, milliseconds; so it stays while it has this part as many refused. */
 const STRICT_MS = 10_000;
+const STILL_STRICT_PART = 0.1;
+/** Meanwhile its new connections wait so long, and are let in one by one, so far from each other, milliseconds. */
 const DELAY_MS = 1_000;
+const GAP_MS = 200;
+/** One that would have to wait longer is not let in. */
+const DELAY_MAX_MS = 3_000;
 /** Addresses that are remembered for it; of more the one that has been quiet for longest is forgotten. */
 const MAX_STRICT = 10_000;
 /** From so many refused calls on, a connection's calls begin a turn of the event loop later. */
@@ -42,7 +47,7 @@ export class Conduct {
   readonly bounds: ConductBounds;
   readonly #refusals = new PerSecond();
   /** The addresses that are held to less, and until when, milliseconds since the epoch. */
-  readonly #strict = new Map<string, number>();
+  readonly #strict = new Map<string, { untilMs: number; lastLetInMs: number }>();
   readonly #connections = new WeakMap<object, Connection>();
   readonly #holding = new Set<Connection>();
   #turn = 0;
@@ -64,29 +69,42 @@ export class Conduct {
     return connection;
   }
 
-  /** How long a new connection waits before anything is read of it. @param network see `networkOf` */
-  delayMs(network: string): number {
-    return this.isStrict(network) ? DELAY_MS : 0;
+  /**
+   * How long a new connection waits before anything is read of it; undefined: too long, it is not let in.
+   * @param network see `networkOf`
+   */
+  delayMs(network: string): number | undefined {
+    const strict = this.#strictOf(network);
+    if (strict === undefined) return 0;
+    const nowMs = Date.now();
+    const letInMs = Math.max(nowMs + DELAY_MS, strict.lastLetInMs + GAP_MS);
+    if (letInMs - nowMs > DELAY_MAX_MS) return undefined;
+    strict.lastLetInMs = letInMs;
+    return letInMs - nowMs;
   }
 
   isStrict(network: string): boolean {
-    if (this.#strict.size === 0) return false;
-    const until = this.#strict.get(network);
-    if (until === undefined) return false;
-    if (until > Date.now()) return true;
+    return this.#strictOf(network) !== undefined;
+  }
+
+  #strictOf(network: string) {
+    if (this.#strict.size === 0) return undefined;
+    const strict = this.#strict.get(network);
+    if (strict === undefined || strict.untilMs > Date.now()) return strict;
     this.#strict.delete(network);
-    return false;
+    return undefined;
   }
 
   /** Counts a call of an address that was refused. */
   refused(network: string): void {
     const nowMs = Date.now();
-    if (this.#refusals.take(network, Infinity, nowMs) > this.bounds.addressRefusedPerSecond) {
-      this.#strict.delete(network);
-      this.#strict.set(network, nowMs + STRICT_MS);
-      const [oldest] = this.#strict.keys();
-      if (this.#strict.size > MAX_STRICT && oldest !== undefined) this.#strict.delete(oldest);
-    }
+    const known = this.#strictOf(network);
+    const most = this.bounds.addressRefusedPerSecond * (known ? STILL_STRICT_PART : 1);
+    if (this.#refusals.take(network, Infinity, nowMs) <= most) return;
+    this.#strict.delete(network);
+    this.#strict.set(network, { untilMs: nowMs + STRICT_MS, lastLetInMs: known?.lastLetInMs ?? 0 });
+    const [oldest] = this.#strict.keys();
+    if (this.#strict.size > MAX_STRICT && oldest !== undefined) this.#strict.delete(oldest);
   }
 
   /** The number of the event loop's present turn, as far as calls go. */

@@ -130,7 +130,8 @@ export class Listener {
     this.#silent.add(socket);
     socket.once("close", () => this.#silent.delete(socket));
     const delayMs = this.#conduct.delayMs(networkOf(socket.remoteAddress ?? ""));
-    if (delayMs === 0) this.#listenTo(socket);
+    if (delayMs === undefined) socket.destroy();
+    else if (delayMs === 0) this.#listenTo(socket);
     else setTimeout(() => this.#listenTo(socket), delayMs);
   }
 

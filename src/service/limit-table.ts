@@ -136,7 +136,7 @@ export const limitTable = {
   },
   address_refused_per_second: {
     ...{ of: "address", what: "such calls in a second", setting: "LEADLINE_ADDRESS_REFUSED_PER_SECOND" },
-    past: "its connections are closed sooner, and new ones wait for a second",
+    past: "its connections are closed sooner, and few new ones are let in, one by one",
   },
   connection_calls_in_a_turn: {
     ...{ of: "connection", what: "calls that begin before others have their turn", past: "the others wait in line" },

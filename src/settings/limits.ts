@@ -87,7 +87,7 @@ export const limitSettings = {
   addressRefusedPerSecond: limit("LEADLINE_ADDRESS_REFUSED_PER_SECOND", 500, {
     about:
       "Such calls of one address in a second. Above it, for ten seconds, its connections have a hundredth of the burst, " +
-      "and new ones wait for a second.",
+      "and new ones are let in one by one, five in a second; the rest are closed.",
   }),
   connectionCallsInATurn: integer("LEADLINE_CONNECTION_CALLS_IN_A_TURN", 64, [1, 100_000], {
     about: "Calls of one connection that begin before other connections have their turn.",

@@ -103,6 +103,35 @@ describe.each(["http", "grpc"] as const)("the %s door", (door) => {
     expect(await statusOf(elsewhere)).toBe("0");
   });
 
+  test("lets few new connections of such an address in, one by one, and closes the others", async () => {
+    await using world = await World.open({ [door]: { addressRefusedPerSecond: 20, refusedBurst: 200 } });
+    const stranger = rawSession(world, portOf(world));
+    const gone = goaway(stranger);
+    await Promise.all(Array.from({ length: 60 }, () => rawAnswer(ask(stranger, "", STRANGER))));
+    await gone;
+    const begin = performance.now();
+    const ends = await Promise.all(
+      Array.from({ length: 30 }, async () => {
+        const socket = connect(portOf(world), "127.0.0.1");
+        const closed = new Promise<undefined>((resolve) => socket.once("close", () => resolve(undefined)));
+        const session = connectHttp2("http://localhost", { createConnection: () => socket });
+        session.on("error", () => undefined);
+        world.onClose(() => session.destroy());
+        const answered = statusOf(session).then(
+          (status) => (status === "0" ? performance.now() - begin : undefined),
+          () => undefined,
+        );
+        return Promise.race([answered, closed]);
+      }),
+    );
+    const served = ends.filter((at) => at !== undefined).sort((a, b) => a - b);
+    // The first after a second, the last within three, and a fifth of a second between two.
+    expect(served.length).toBeGreaterThan(5);
+    expect(served.length).toBeLessThan(20);
+    expect(served[0]).toBeGreaterThan(900);
+    expect((served.at(-1) ?? 0) - (served[0] ?? 0)).toBeGreaterThan((served.length - 1) * 150);
+  });
+
   test("begins calls of one connection in several turns of the event loop", async () => {
     await using world = await World.open({ [door]: { callsInATurn: 1 } });
     const session = rawSession(world, portOf(world));
