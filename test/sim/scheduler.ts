@@ -132,7 +132,10 @@ function isBefore(a: Entry, b: Entry): boolean {
   return a.atMs < b.atMs || (a.atMs === b.atMs && a.order < b.order);
 }
 
-/** Resolves when every promise that can go on without time has done so. */
+/**
+ * Resolves when every promise that can go on without time has done so: Node runs what is to be done in the next tick once no
+ * microtask is left. A turn of the event loop would do the same, and takes as long as everything else that is simulated.
+ */
 function promises(): Promise<void> {
-  return new Promise((resolve) => void setImmediate(resolve));
+  return new Promise((resolve) => process.nextTick(resolve));
 }
