@@ -186,11 +186,11 @@ export class Connection {
     return true;
   }
 
-  /** A call has its answer, or its refusal. */
-  ended(refusal: Refusal | undefined): void {
+  /** A call has its answer, or its refusal. @param isWatch past a limit it counts against the connection, not the address */
+  ended(refusal: Refusal | undefined, isWatch = false): void {
     this.#working--;
     if (refusal !== undefined) {
-      if (isAvoidable(refusal)) this.refused();
+      if (isAvoidable(refusal)) this.refused(isWatch && refusal.code === Code.RESOURCE_EXHAUSTED);
       return;
     }
     this.#good = true;
@@ -198,11 +198,11 @@ export class Connection {
     if (this.#credit < refusedBurst) this.#credit = Math.min(refusedBurst, this.#credit + GOOD_FOR);
   }
 
-  /** A call was refused that its peer need not have made, or was taken back at once. */
-  refused(): void {
+  /** A call was refused that its peer need not have made, or was taken back at once. @param alone whether its address is spared */
+  refused(alone = false): void {
     const nowMs = Date.now();
     const { refusedBurst, refusedPerSecond } = this.#door.bounds;
-    this.#door.refused(this.network);
+    if (!alone) this.#door.refused(this.network);
     const most = this.#door.isStrict(this.network) ? Math.ceil(refusedBurst * STRICT_PART) : refusedBurst;
     const earned = this.#atMs === 0 ? 0 : ((nowMs - this.#atMs) / 1_000) * refusedPerSecond;
     this.#credit = Math.min(most, this.#credit + earned) - 1;

@@ -29,7 +29,15 @@ const root = join(import.meta.dirname, "../..");
 export async function startInstance(env: Record<string, string>, release = root): Promise<Instance> {
   const child = spawn(process.execPath, [join(release, "src/main.ts"), "serve", "--json"], {
     cwd: release,
-    env: { ...process.env, LEADLINE_GRPC_PORT: "0", LEADLINE_HTTP_PORT: "0", LEADLINE_LOG_LEVEL: "error", ...env },
+    // One arena, as with `npm start`: see "Running it" in the README.
+    env: {
+      ...process.env,
+      MALLOC_ARENA_MAX: "1",
+      LEADLINE_GRPC_PORT: "0",
+      LEADLINE_HTTP_PORT: "0",
+      LEADLINE_LOG_LEVEL: "error",
+      ...env,
+    },
     stdio: ["ignore", "pipe", "pipe"],
   });
   let words = "";
