@@ -53,7 +53,12 @@ type Calls = Flows["calls"];
 async function change(calls: Calls, { set, remove, json }: CodesOptions, terminal: Terminal): Promise<void> {
   const answer = await calls.updateCodeMappings({ set: [...set], remove: [...remove] });
   if (json) return terminal.out.json(toJson(UpdateCodeMappingsResponseSchema, answer, { alwaysEmitImplicit: true }));
-  const { ownMappings, workItemsMapped } = answer;
+  const { ownMappings, workItemsMapped, unknownMilestones } = answer;
+  for (const milestone of unknownMilestones) {
+    await terminal.err.line(
+      `no list that ships and no flow of yours has a milestone ${plain(milestone)}: orders take no status from it`,
+    );
+  }
   await terminal.out.line(`${set.length} set, ${remove.length} removed; ${ownMappings} of your own`);
   if (workItemsMapped === 0) return;
   const waited = workItemsMapped === 1 ? "1 work item waited for it" : `${workItemsMapped} work items waited for it`;

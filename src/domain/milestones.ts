@@ -111,6 +111,49 @@ export function moveMilestones(
   return after;
 }
 
+/**
+ * The milestones after statuses got other codes; `kept` are the reports with the new ones. A milestone of reports that name none
+ * is their status and goes with it. One that reports name themselves stays what it is, though a status had the same code: what its
+ * source corrects or takes back later is found there. One of both kinds of reports becomes two; two that become one are one.
+ */
+export function renameMilestones(
+  before: readonly Milestone[],
+  kept: readonly RecordedReport[],
+  codes: ReadonlyMap<string, string>,
+): Milestone[] {
+  const concerned = new Set([...codes.keys(), ...codes.values()]);
+  const isConcerned = ({ report }: RecordedReport) => concerned.has(kindOf(report) ?? "");
+  const touched = new Map<string, Touched>();
+  for (const recorded of kept) if (isConcerned(recorded) && counts(recorded)) touch(touched, recorded.report);
+  for (const recorded of kept) if (isConcerned(recorded)) addValue(touched, recorded);
+  const named = new Set(kept.flatMap(({ report }) => (report?.milestone ? [identityText(report)] : [])));
+  const corrected = new Map([...touched.keys()].map((text) => [text, [] as MilestoneTime[]]));
+  /** The milestones after, in the places of those before; one that stays is followed by what its statuses became. */
+  const after = new Map<string, Milestone | Touched>();
+  for (const milestone of before) {
+    if (!concerned.has(milestone.kind)) {
+      after.set(keyText(milestone), milestone);
+      continue;
+    }
+    const [stays, goes] = [milestone.kind, codes.get(milestone.kind) ?? milestone.kind].map((kind) =>
+      keyText({ ...milestone, kind }),
+    ) as [string, string];
+    const became = [stays, goes].flatMap((text) => touched.get(text) ?? []);
+    for (const one of became) after.set(keyText(one.key), one);
+    for (const value of valuesOf(milestone)) {
+      if (became.some(({ values }) => values.some((present) => isSameValue(value, present)))) continue;
+      // What was corrected belongs where what replaced it does; a milestone has at least one value that holds.
+      const [first, second] = named.has(identityText(value)) ? [stays, goes] : [goes, stays];
+      (corrected.get(first) ?? corrected.get(second))?.push(value);
+    }
+  }
+  // What an earlier release renamed with a status is found again by its reports.
+  for (const [text, one] of touched) if (!after.has(text)) after.set(text, one);
+  return [...after].map(([text, one]) =>
+    "values" in one ? milestoneFrom(one.key, one.values, corrected.get(text) ?? []) : one,
+  );
+}
+
 function kindOf(report: Report | undefined): string | undefined {
   return report && (report.milestone || report.status);
 }
@@ -157,10 +200,17 @@ function milestoneTime(report: Report, recorded: RecordedReport): MilestoneTime 
 /** The values of a milestone that its source has corrected since under the same identity. */
 function correctedValues(milestone: Milestone, present: readonly MilestoneTime[], move: ReportMove): MilestoneTime[] {
   const gone = move.is === undefined || !counts(move.is) ? (move.is ?? move.was)?.report : undefined;
-  return [milestone.planned, milestone.estimated, milestone.actual, ...milestone.history]
-    .filter((value) => value !== undefined)
+  return valuesOf(milestone)
     .filter((value) => !(value.sourceId === gone?.sourceId && value.source === gone.source))
     .filter((value) => !present.some((other) => isSameValue(value, other)));
+}
+
+function valuesOf({ planned, estimated, actual, history }: Milestone): MilestoneTime[] {
+  return [planned, estimated, actual, ...history].filter((value) => value !== undefined);
+}
+
+function identityText({ source, sourceId }: { readonly source: string; readonly sourceId: string }): string {
+  return JSON.stringify([source, sourceId]);
 }
 
 function isSameValue(a: MilestoneTime, b: MilestoneTime): boolean {

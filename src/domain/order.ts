@@ -8,7 +8,7 @@ import {
   OrderSchema,
   Phase,
 } from "../../gen/leadline/v1/order_pb.ts";
-import { moveMilestones, type ReportMove } from "./milestones.ts";
+import { moveMilestones, type ReportMove, renameMilestones } from "./milestones.ts";
 import { recordedTime, withStatus } from "./order-status.ts";
 import { chosenIn, redactOrder } from "./redaction.ts";
 import { findReport, type ReportIdentity, withReport, withRetraction } from "./reports.ts";
@@ -116,7 +116,7 @@ function withReports(
 
 /**
  * The order in another flow. Reports whose status was mapped bear the new code from now on, so that they count; the events
- * keep what was reported. Milestones that are statuses go with them.
+ * keep what was reported. Milestones that are statuses go with them; those that a report named itself are of no flow.
  */
 function movedOrder({ order, details }: State, moved: OrderMoved, flows: Flows): State {
   const flow = flows({ id: moved.toFlowId, version: moved.toVersion });
@@ -126,10 +126,7 @@ function movedOrder({ order, details }: State, moved: OrderMoved, flows: Flows):
     const status = report && codes.get(report.status);
     return report === undefined || status === undefined ? recorded : { ...recorded, report: { ...report, status } };
   });
-  const milestones = details.milestones.map((milestone) => {
-    const kind = codes.get(milestone.kind);
-    return kind === undefined ? milestone : { ...milestone, kind };
-  });
+  const milestones = renameMilestones(details.milestones, reports, codes);
   const inFlow = { ...order, flowId: moved.toFlowId, flowVersion: moved.toVersion };
   return following(inFlow, { ...details, reports, milestones }, flow);
 }

@@ -189,6 +189,20 @@ test("every command has help, and JSON for programs", async () => {
   expect(await json("flows export furniture")).toMatchObject([{ yaml: expect.stringContaining("id: furniture") }]);
 });
 
+test("an order that a move would leave behind is stranded before, wherever it would stand", async () => {
+  await client.orders.createOrder({ orderId: "po-9", flowId: "standard" });
+  for (const [i, status] of ["PROCESSING", "READY"].entries()) {
+    const occurredAt = { instant: { seconds: 1_770_000_000n + BigInt(i) } };
+    const report = { status, sourceId: status, classifier: Classifier.ACTUAL, occurredAt };
+    await client.orders.reportStatus({ orderId: "po-9", report });
+  }
+  const told = "stranded  po-9  READY -> PASSED  unknown: PROCESSING\n";
+  const dry = await run("leadline flows dry-run furniture --orders-of standard --map READY=PASSED");
+  expect(dry).toMatchObject({ exit: 1, out: `${told}1 orders: 1 stranded, 0 would stand elsewhere\n` });
+  const moved = await run("leadline flows move --from standard --to furniture --map READY=PASSED");
+  expect(moved).toMatchObject({ exit: 1, out: `${told}0 moved, 1 left: a status of theirs becomes nothing\n` });
+});
+
 test("wrong use and refusals are one line with a reason", async () => {
   const told = async (...words: string[]) => {
     const { exit, err } = await leadlineHere(["flows", ...words], env);

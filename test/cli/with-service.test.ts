@@ -216,12 +216,25 @@ describe("codes of partners", () => {
       ].join("\n"),
     );
     const remove = ["flows", "codes", "--json", "--remove", "iata_fsu:ZZZ@LH", "iata_fsu:YYY", "iata_fsu:WWW"];
-    expect(lines((await leadlineHere(remove, env)).out)).toEqual([{ ownMappings: 0, workItemsMapped: 0 }]);
+    expect(lines((await leadlineHere(remove, env)).out)).toEqual([
+      { ownMappings: 0, workItemsMapped: 0, unknownMilestones: [] },
+    ]);
     const shipped = lines((await leadlineHere(["flows", "codes", "--list", "iata-fsu", "--json"], env)).out);
     expect(shipped.find(({ code }) => code === "DLV")).toMatchObject({
       codeList: "CODE_LIST_IATA_FSU",
       milestone: "DELIVERED",
     });
+  });
+
+  test("are warned of where nothing knows the milestone", async () => {
+    const words = ["flows", "codes", "--set", "x12_315:OA=GATE_OTU", "x12_315:P=GATE_OTU", "x12_315:I=GATE_IN"];
+    const { exit, out, err } = await leadlineHere(words, env);
+    expect([exit, out]).toEqual([0, "3 set, 0 removed; 3 of your own\n"]);
+    expect(err).toBe(
+      "no list that ships and no flow of yours has a milestone GATE_OTU: orders take no status from it\n",
+    );
+    const removed = await leadlineHere(["flows", "codes", "--remove", "x12_315:OA", "x12_315:P", "x12_315:I"], env);
+    expect(removed).toMatchObject({ exit: 0, err: "" });
   });
 
   test.each([

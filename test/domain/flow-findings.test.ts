@@ -104,6 +104,10 @@ describe("findings", () => {
     expect(kinds.filter((kind) => !tried.has(kind))).toEqual([]);
   });
 
+  test("a milestone that only a document's state leads to is known", () => {
+    expect(findingsOf(withMilestones({ milestone: "BKG_CONFIRMED", status: "MOVING" }))).toEqual([]);
+  });
+
   test("what is kept under a former code, or retired, is not lost", () => {
     expect(findingsOf(flow(start, { ...moving, formerCodes: ["OLD"] }, done), before)).toEqual([]);
     const retired = { ...lost, code: "OLD", retired: true, next: ["DONE"] };
@@ -121,8 +125,9 @@ describe("findings", () => {
 });
 
 test.each([["standard", STANDARD_DEFINITION] as const, ...TEMPLATES.map((one) => [one.id, one.definition] as const)])(
-  "%s, which ships, has no findings",
+  "%s, which ships, has no findings, and whoever may report may report all of it",
   (_id, definition) => {
     expect(findingsOf(definition)).toEqual([]);
+    expect(definition.statuses.filter(({ reporters }) => reporters.length > 0)).toEqual([]);
   },
 );

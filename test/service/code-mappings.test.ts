@@ -1,8 +1,8 @@
-import { create } from "@bufbuild/protobuf";
+import { create, toBinary } from "@bufbuild/protobuf";
 import { describe, expect, test } from "vitest";
 import { ErrorReason } from "../../gen/leadline/v1/error_pb.ts";
 import { ImportOutcome } from "../../gen/leadline/v1/import_service_pb.ts";
-import { CodeList, type CodeMapping } from "../../gen/leadline/v1/status_flow_pb.ts";
+import { CodeList, type CodeMapping, FlowDefinitionSchema } from "../../gen/leadline/v1/status_flow_pb.ts";
 import {
   ListCodeMappingsRequestSchema,
   UpdateCodeMappingsRequestSchema,
@@ -250,6 +250,16 @@ describe("the list of mappings", () => {
     } while (pageToken !== "");
     expect(paged.map(short)).toEqual(all.map(short));
 
+    const equipment = (await list({ codeList: DCSA_EQUIPMENT, pageSize: 1000 })).mappings;
+    const meaningOf = (wanted: string) => equipment.find(({ code }) => code === wanted)?.meaning;
+    expect(meaningOf("DROP")).toBe(
+      "dropped off; EMPTY_RETURNED of an empty container, but not at the customer's (CLOC); DELIVERED of a laden container at the " +
+        "customer's (CLOC). An own mapping replaces all of these",
+    );
+    for (const code of ["GTIN", "GTOT", "PICK"])
+      expect(meaningOf(code)).toMatch(/; EMPTY_\w+ of an empty .* replaces all/);
+    expect(equipment.filter(({ meaning }) => meaning.includes("replaces all"))).toHaveLength(4);
+
     const own = await list({ ownOnly: true, pageSize: 3 });
     expect(own.mappings.map(({ code }) => code)).toEqual(["DEP", "DEP", "XYZ"]);
     await expect(list({ ownOnly: false, pageToken: own.nextPageToken })).rejects.toMatchObject({
@@ -277,6 +287,31 @@ describe("changes of mappings", () => {
       });
     }
     expect((await list({ ownOnly: true })).mappings).toEqual([]);
+  });
+
+  test("warn of milestones that nothing knows, and set them all the same", async () => {
+    const set = (...milestones: string[]) =>
+      world.map(milestones.map((milestone, i) => ({ codeList: X12_315, code: `C${i}`, milestone })));
+    const known = ["GATE_OUT", "BKG_CONFIRMED", "EMPTY_RETURNED", ""]; // of orders, of documents, by its condition, of none
+    expect((await set("GATE_OTU", ...known, "WEIGHED", "GATE_OTU")).unknownMilestones).toEqual(["GATE_OTU", "WEIGHED"]);
+    expect((await list({ ownOnly: true })).mappings.map(({ milestone }) => milestone)).toContain("GATE_OTU");
+
+    const flowWith = (milestone: string) =>
+      toBinary(FlowDefinitionSchema, create(FlowDefinitionSchema, { milestones: [{ milestone }] }));
+    await createTenant(world.database, "other");
+    // In a version after many others, in a draft, and in a draft of another tenant.
+    await world.database.sql(
+      `insert into status_flow (tenant_id, id, name, draft, published_version, edition, created_at, updated_at)
+       values ($1, 'shop', 'shop', $3, 30, 1, now(), now()), ($2, 'shop', 'shop', $4, 0, 1, now(), now())`,
+      [TENANT, "other", flowWith("WEIGHED"), flowWith("GATE_OTU")],
+    );
+    await world.database.sql(
+      `insert into status_flow_version (tenant_id, flow_id, version, definition, published_at, published_by)
+       select $1, 'shop', n, case n when 29 then $2::bytea else $3::bytea end, now(), 'key' from generate_series(1, 30) n`,
+      [TENANT, flowWith("ASSEMBLED"), flowWith("DEPARTED")],
+    );
+    const { unknownMilestones } = await set("WEIGHED", "ASSEMBLED", "GATE_OTU");
+    expect(unknownMilestones).toEqual(["GATE_OTU"]);
   });
 
   test(`stop at ${OWN_MAPPINGS_MAX} own mappings`, async () => {

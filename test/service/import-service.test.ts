@@ -353,4 +353,7 @@ test("a work list that is full refuses what does not fit, and takes the rest", a
   const results = await small.import(Array.from({ length: 3 }, (_, i) => transportEvent30({ eventID: `e${i}` })));
   expect(outcomes(results)).toEqual(["UNMATCHED", "UNMATCHED", "REFUSED"]);
   expect(results[2]).toMatchObject({ reason: "SUBJECT_FULL", workItemId: "" });
+  expect(results[2]?.message).toMatch(
+    /work_items: 2 allowed, 2 used\): map the codes .* or import their bookings, then RetryWorkItems/,
+  );
 });

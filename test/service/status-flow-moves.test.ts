@@ -125,6 +125,38 @@ describe("moving orders", () => {
       reason: "FIELD_INVALID",
       metadata: {},
     });
+    const mapped = (from: string, to: string) => ({ mappings: [{ from, to }] });
+    for (const [mapping, field, message] of [
+      // A code of no order, and the first status: an order that nobody has reported has no report to be mapped.
+      [mapped("TYPO", "PACKED"), "mappings[0].from", /"TYPO" is not a status .* which has RECEIVED, PROCESSING/],
+      [
+        mapped("RECEIVED", "PACKED"),
+        "mappings[0].to",
+        /has RECEIVED and gets NEW.* map RECEIVED to NEW, and report PACKED/,
+      ],
+    ] as const) {
+      const refusal = { reason: "FIELD_INVALID", violations: [{ field, description: expect.stringMatching(message) }] };
+      await expect(migrate({ toFlowId: "shop", ...mapping })).rejects.toMatchObject(refusal);
+      const tried = owner.flows.dryRunStatusFlow({ flowId: "shop", ordersOfFlowId: "standard", ...mapping });
+      await expect(tried).rejects.toMatchObject(refusal);
+    }
+    await publish(
+      owner,
+      "shop",
+      definition(NEW, { code: "BOXED", phase: Phase.READY, formerCodes: ["PACKED"] }, SHIPPED, DONE),
+    );
+    for (const from of ["PACKED", "BOXED"]) {
+      expect(await migrate({ fromFlowId: "shop", toFlowId: "standard", ...mapped(from, "READY") })).toMatchObject({
+        moved: 0,
+      });
+    }
+    const ofFirst = { fromFlowId: "shop", fromVersion: 1, toFlowId: "standard" };
+    await expect(migrate({ ...ofFirst, ...mapped("BOXED", "READY") })).rejects.toMatchObject({
+      reason: "FIELD_INVALID",
+    });
+    await owner.flows.createStatusFlow({ flowId: "draft" });
+    const unpublished = owner.flows.dryRunStatusFlow({ flowId: "draft", ...mapped("READY", "READY") });
+    await expect(unpublished).rejects.toMatchObject({ message: expect.stringContaining("no published version") });
     await expect(operator.flows.migrateOrders({ toFlowId: "shop" })).rejects.toMatchObject({ reason: "ROLE_FORBIDS" });
     await expect(migrate({ toFlowId: "shop", pageToken: "x" })).rejects.toMatchObject({ reason: "PAGE_TOKEN_INVALID" });
   });

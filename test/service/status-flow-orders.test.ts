@@ -104,6 +104,51 @@ describe("reports in a flow of the tenant's own", () => {
     expect(await report(owner, "o", "DONE")).toMatchObject({ status: "DONE", flags: [] });
   });
 
+  test.each([
+    [
+      "what carriers may not report is kept, flagged, and gives no status",
+      "OPERATOR",
+      "NEW",
+      [Flag.REPORTER_UNEXPECTED],
+    ],
+    ["what carriers may report counts", "CARRIER", "SHIPPED", []],
+  ] as const)("of messages that staff imports, %s", async (_, reporter, status, flags) => {
+    const { owner, operator } = await tenantOf(`imports-${reporter.toLowerCase()}`);
+    await publish(owner, "shop", definition(NEW, PACKED, { ...SHIPPED, reporters: [Role[reporter]] }, DONE), true);
+    await operator.orders.createOrder({ orderId: "alone" });
+    await operator.orders.createOrder({ orderId: "booked" });
+    await operator.bookings.requestBooking({
+      bookingId: "b",
+      request: { ...oceanRequest(), references: [{ type: "BKG", value: "MAEU1" }] },
+      orders: [{ orderId: "booked" }],
+    });
+    const coded = {
+      sourceId: "coded",
+      codeList: "CODE_LIST_X12_315",
+      code: "VD",
+      occurredAt: { instant: "2026-03-02T10:00:00Z" },
+      references: [{ type: "ORDER", value: "alone" }],
+    };
+    const tracking = {
+      eventID: "tracking",
+      eventType: "TRANSPORT",
+      eventClassifierCode: "ACT",
+      transportEventTypeCode: "DEPA",
+      eventDateTime: "2026-03-07T12:30:00Z",
+      eventCreatedDateTime: "2026-03-07T13:00:00Z",
+      transportCall: { UNLocationCode: "NLRTM", modeOfTransport: "VESSEL" },
+      documentReferences: [{ documentReferenceType: "BKG", documentReferenceValue: "MAEU1" }],
+    };
+    const items = [coded, tracking].map((item) => JSON.stringify(item));
+    const { results } = await operator.imports.importItems({ carrier: "MAEU", items });
+    expect(results.map(({ orderIds }) => orderIds)).toEqual([["alone"], ["booked"]]);
+    for (const orderId of ["alone", "booked"]) {
+      const { order, details } = await operator.orders.getOrder({ orderId });
+      expect(order?.status).toBe(status);
+      expect(details?.reports).toMatchObject([{ report: { milestone: "DEPARTED", status: "SHIPPED" }, flags }]);
+    }
+  });
+
   test("rows tell the flow and when the journey ended, and no more when it is open again", async () => {
     const { owner, operator } = await tenantOf("ends");
     await publish(owner, "shop", SHOP);

@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import { Phase } from "../../gen/leadline/v1/order_pb.ts";
 import { Flag } from "../../gen/leadline/v1/report_pb.ts";
 import { shared } from "../support/shared.ts";
 import { DONE, definition, NEW, openFlowWorld, publish, report, SHIPPED, SHOP } from "./flow-world.ts";
@@ -39,6 +40,76 @@ describe("trying a flow", () => {
       nextPageToken: "",
     });
     expect(await database.sql("select max(revision) from event where tenant_id = 'dry'")).toEqual([before]);
+  });
+
+  test.each([false, true])(
+    "tells every order that the move then leaves behind (ended ones too: %s)",
+    async (includeEnded) => {
+      const id = `dry-then-moved-${includeEnded}`;
+      const { owner, operator } = await tenantOf(id);
+      await publish(owner, "narrow", definition(NEW, { code: "READY", phase: Phase.READY }, DONE));
+      const reported: Record<string, string[]> = {
+        unreported: [],
+        kept: ["READY"],
+        between: ["PROCESSING", "READY"], // it stands where the new flow has a status, on the way there it did not
+        lost: ["READY", "BOOKED"],
+        cancelled: ["BOOKED"],
+        ended: ["PROCESSING", "DELIVERED"],
+        "ended-kept": ["READY", "DELIVERED"],
+      };
+      for (const [orderId, statuses] of Object.entries(reported)) {
+        await operator.orders.createOrder({ orderId });
+        for (const status of statuses) await report(operator, orderId, status);
+      }
+      await operator.orders.cancelOrder({ orderId: "cancelled", reason: "no longer needed" });
+      const mappings = [{ from: "DELIVERED", to: "DONE" }];
+      const dry = await operator.flows.dryRunStatusFlow({
+        ...{ flowId: "narrow", ordersOfFlowId: "standard" },
+        ...{ mappings, includeEnded },
+      });
+      const moved = await owner.flows.migrateOrders({
+        ...{ fromFlowId: "standard", toFlowId: "narrow" },
+        ...{ mappings, includeEnded },
+      });
+      const left = dry.orders.filter(({ stranded }) => stranded);
+      expect(left.map(({ orderId, unknownCodes }) => [orderId, ...unknownCodes])).toEqual([
+        ...(includeEnded
+          ? [
+              ["ended", "PROCESSING"],
+              ["cancelled", "BOOKED"],
+            ]
+          : []),
+        ["lost", "BOOKED"],
+        ["between", "PROCESSING"],
+      ]);
+      expect(moved.unmapped).toEqual(left);
+      expect([dry.stranded, dry.examined - dry.stranded]).toEqual([moved.unmapped.length, moved.moved]);
+    },
+  );
+
+  test("knows that no way leads to an end through what is retired, or in a circle", async () => {
+    const { owner, operator } = await tenantOf("no-way");
+    await publish(owner, "shop", SHOP, true);
+    for (const [orderId, status] of [
+      ["packed", "PACKED"],
+      ["shipped", "SHIPPED"],
+    ] as const) {
+      await operator.orders.createOrder({ orderId });
+      await report(operator, orderId, status);
+    }
+    const tried = async (...statuses: Parameters<typeof definition>) => {
+      const { orders } = await operator.flows.dryRunStatusFlow({ flowId: "shop", definition: definition(...statuses) });
+      return orders.filter(({ stranded }) => stranded).map(({ orderId }) => orderId);
+    };
+    const packed = { code: "PACKED", phase: Phase.READY };
+    expect(await tried(NEW, { ...packed, next: ["SHIPPED"] }, { ...SHIPPED, retired: true }, DONE)).toEqual(["packed"]);
+    expect(await tried(NEW, { ...packed, next: ["SHIPPED"] }, { ...SHIPPED, next: ["PACKED"] }, DONE)).toEqual([
+      "shipped",
+      "packed",
+    ]);
+    expect(await tried(NEW, { ...packed, next: ["SHIPPED"] }, { ...SHIPPED, next: ["PACKED", "DONE"] }, DONE)).toEqual(
+      [],
+    );
   });
 
   test("step by step, without an order", async () => {

@@ -753,7 +753,8 @@ export const ImportService: GenService<{
   },
   /**
    * ListInboundMessages lists the items that came in, as they came, the newest first. They are kept where the tier says so
-   * (ADAPTIVE), as long as a journey's history; else FAILED_PRECONDITION with TIER_EXCLUDES.
+   * (ADAPTIVE), for the `inbound_days` of TenantSettings, 90 where none were agreed; else FAILED_PRECONDITION with
+   * TIER_EXCLUDES.
    *
    * @generated from rpc leadline.v1.ImportService.ListInboundMessages
    */

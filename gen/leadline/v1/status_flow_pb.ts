@@ -239,7 +239,8 @@ export type FlowStatus = Message<"leadline.v1.FlowStatus"> & {
   expectedTime?: Duration | undefined;
 
   /**
-   * The roles that may report it; empty: all that may report.
+   * The roles that may report it; empty: all that may report. A report by another is kept, flagged REPORTER_UNEXPECTED, and gives
+   * no status. What is imported (ImportService) is a carrier's message and counts as reported by CARRIER, whoever imports it.
    *
    * @generated from field: repeated leadline.v1.Role reporters = 9;
    */
@@ -422,7 +423,8 @@ export type CodeMapping = Message<"leadline.v1.CodeMapping"> & {
   own: boolean;
 
   /**
-   * Output only: what the list says that the code means.
+   * Output only: what the list says that the code means. Where the shipped milestone depends on the container's state or on the
+   * place (GTIN, GTOT, PICK and DROP of DCSA_EQUIPMENT), it says when which other one holds; an own mapping replaces all of them.
    *
    * @generated from field: string meaning = 7;
    */

@@ -140,17 +140,49 @@ export interface EquipmentFacts {
   readonly facilityType: string;
 }
 
+/** What an equipment code is in some circumstances, in place of what it is otherwise. */
+interface EquipmentCase {
+  readonly kind: string;
+  /** For people. */
+  readonly when: string;
+  holds(facts: EquipmentFacts): boolean;
+}
+
+const atCustomer = ({ facilityType }: EquipmentFacts) => facilityType === "CLOC";
+
+const emptyOut: EquipmentCase = { kind: "EMPTY_PICKED_UP", when: "an empty container", holds: ({ empty }) => empty };
+const emptyBack: EquipmentCase = {
+  kind: "EMPTY_RETURNED",
+  when: "an empty container, but not at the customer's (CLOC)",
+  holds: (facts) => facts.empty && !atCustomer(facts),
+};
+const ladenAtCustomer: EquipmentCase = {
+  kind: "DELIVERED",
+  when: "a laden container at the customer's (CLOC)",
+  holds: (facts) => facts.laden && atCustomer(facts),
+};
+
 /**
- * What an equipment code is. An empty container that leaves a depot or comes back to one is another milestone than a laden one
- * that passes the same gate, and a laden one dropped off at the customer's (`CLOC`) is delivered.
+ * An empty container that leaves a depot or comes back to one is another milestone than a laden one that passes the same gate, and
+ * a laden one dropped off at the customer's is delivered.
  */
+const EQUIPMENT_CASES: Readonly<Record<string, readonly EquipmentCase[]>> = {
+  GTOT: [emptyOut],
+  PICK: [emptyOut],
+  GTIN: [emptyBack],
+  DROP: [emptyBack, ladenAtCustomer],
+};
+
+/** What an equipment code is. */
 export function equipmentMapping(code: string, facts: EquipmentFacts): CodeMapping | undefined {
-  const mapping = lookUp(EQUIPMENT_CODES, code);
-  const atCustomer = facts.facilityType === "CLOC";
-  if (facts.empty && (code === "GTOT" || code === "PICK")) return { kind: "EMPTY_PICKED_UP" };
-  if (facts.empty && (code === "GTIN" || code === "DROP") && !atCustomer) return { kind: "EMPTY_RETURNED" };
-  if (facts.laden && code === "DROP" && atCustomer) return { kind: "DELIVERED" };
-  return mapping;
+  const special = lookUp(EQUIPMENT_CASES, code)?.find(({ holds }) => holds(facts));
+  return special ? { kind: special.kind } : lookUp(EQUIPMENT_CODES, code);
+}
+
+/** What an equipment code is when, for people; empty: the same whenever. */
+export function equipmentConditions(code: string): string {
+  const cases = lookUp(EQUIPMENT_CASES, code) ?? [];
+  return cases.map(({ kind, when }) => `${kind} of ${when}`).join("; ");
 }
 
 /** How a document's type and its state are written as one code of the list DCSA_SHIPMENT. */

@@ -4,6 +4,7 @@ import { type BookingDetails, LegSchema } from "../../../gen/leadline/v1/booking
 import type { Order } from "../../../gen/leadline/v1/order_pb.ts";
 import { type Unit, UnitKind, UnitSchema } from "../../../gen/leadline/v1/place_pb.ts";
 import { type Flag, type Report, ReportOutcome, ReportSchema } from "../../../gen/leadline/v1/report_pb.ts";
+import { Role } from "../../../gen/leadline/v1/tenant_pb.ts";
 import { decideAddUnits } from "../booking-contents.ts";
 import { type BookingCall, calledBooking, type Effects } from "../booking-effects.ts";
 import { decideMilestone, decideMilestoneRetraction } from "../booking-milestones.ts";
@@ -17,6 +18,9 @@ import type { BookingSubject, Load } from "../subject.ts";
 import { compareTimestamps } from "../times.ts";
 import { legOf } from "./leg-hints.ts";
 import type { CarrierObservation } from "./tracking-event.ts";
+
+/** An observation is the carrier's word, whoever hands it on: what a flow lets a carrier report counts, and nothing else. */
+const REPORTER = Role.CARRIER;
 
 /** What became of an observation, whatever it was matched to. */
 export interface ObservedResult {
@@ -46,7 +50,7 @@ export function decideObservation(
   const subject = calledBooking(load, on);
   const report = reportFor(subject, observation, source);
   const { flags, part } = observation;
-  const effects = decideMilestone(load, now, { ...on, report, strict: false, flags, part });
+  const effects = decideMilestone(load, now, { ...on, report, strict: false, flags, part, role: REPORTER });
   if ("needs" in effects || effects.outcome !== ReportOutcome.APPLIED) return effects;
   const units = unknownUnits(subject.details, report.unitIds, observation.isoEquipmentCode);
   if (units.length === 0) return effects;
@@ -68,7 +72,7 @@ export function decideOrderObservation(
   const units = observation.ofTransport ? [] : observation.unitIds;
   const whole = create(ReportSchema, { ...contentOf(observation, source), unitIds: [...units], status });
   const report = partOf(whole, subject, observation.part);
-  const taking = { strict: false, refuseIfUnfit: false, flags: observation.flags };
+  const taking = { strict: false, refuseIfUnfit: false, flags: observation.flags, role: REPORTER };
   const { outcome, flags, drafts } = reportOnOrder(subject, report, now, taking);
   return { outcome, flags, drafts, orderIds: [orderId] };
 }

@@ -3,6 +3,7 @@ import type { CodeMeaning, ListedBy, OwnMeanings } from "../code-meanings.ts";
 import {
   DOCUMENT_TYPES,
   EQUIPMENT_CODES,
+  equipmentConditions,
   IOT_CODES,
   REEFER_CODES,
   SHIPMENT_CODES,
@@ -10,6 +11,7 @@ import {
   shipmentMapping,
   TRANSPORT_CODES,
 } from "../dcsa/codes.ts";
+import { MILESTONE_KINDS } from "../milestone-kinds.ts";
 
 /*
  * What the codes of partners' lists mean, as they ship. A tenant's own mappings go before these; a code that neither has is
@@ -141,9 +143,12 @@ const IFTSTA: readonly Entry[] = [
   ...X12_315,
 ];
 
-const dcsa = (codes: typeof TRANSPORT_CODES): Entry[] =>
+/** @param conditions when a code is another milestone, which an own mapping does not look at */
+const dcsa = (codes: typeof TRANSPORT_CODES, conditions: (code: string) => string = () => ""): Entry[] =>
   Object.entries(codes).map(([code, { kind, exception }]) => {
-    const meaning = kind.toLowerCase().replaceAll("_", " ");
+    const when = conditions(code);
+    const words = kind.toLowerCase().replaceAll("_", " ");
+    const meaning = when === "" ? words : `${words}; ${when}. An own mapping replaces all of these`;
     return exception ? [code, kind, meaning, "exception"] : [code, kind, meaning];
   });
 
@@ -160,7 +165,7 @@ const DCSA_SHIPMENT: readonly Entry[] = Object.keys(DOCUMENT_TYPES).flatMap((doc
 /** The lists that ship with the service, each by its codes. */
 export const CODE_LISTS: ReadonlyMap<CodeList, ReadonlyMap<string, ListedCode>> = new Map([
   [CodeList.DCSA_TRANSPORT, listed(dcsa(TRANSPORT_CODES))],
-  [CodeList.DCSA_EQUIPMENT, listed(dcsa(EQUIPMENT_CODES))],
+  [CodeList.DCSA_EQUIPMENT, listed(dcsa(EQUIPMENT_CODES, equipmentConditions))],
   [CodeList.IATA_FSU, listed(IATA_FSU)],
   [CodeList.X12_214, listed(X12_214)],
   [CodeList.X12_315, listed(X12_315)],
@@ -169,6 +174,14 @@ export const CODE_LISTS: ReadonlyMap<CodeList, ReadonlyMap<string, ListedCode>> 
   [CodeList.DCSA_IOT, listed(dcsa(IOT_CODES))],
   [CodeList.DCSA_REEFER, listed(dcsa(REEFER_CODES))],
 ]);
+
+/** The milestones that ship: those that give orders a status, and those that codes lead to. A tenant's flows may have others. */
+export const KNOWN_MILESTONES: ReadonlySet<string> = new Set(
+  [
+    ...Object.keys(MILESTONE_KINDS),
+    ...[...CODE_LISTS.values()].flatMap((codes) => [...codes.values()].map(({ milestone }) => milestone)),
+  ].filter((milestone) => milestone !== ""),
+);
 
 /** What a code means: what the tenant says itself, else what ships with the service; undefined: nobody says. */
 export function meaningOf(of: ListedBy, own: OwnMeanings): CodeMeaning | undefined {

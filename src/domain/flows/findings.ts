@@ -10,8 +10,8 @@ import {
   MilestoneScope,
 } from "../../../gen/leadline/v1/status_flow_pb.ts";
 import { Role, RoleSchema } from "../../../gen/leadline/v1/tenant_pb.ts";
-import { MILESTONE_KINDS } from "../milestone-kinds.ts";
 import { CANCELLED } from "../status-flow.ts";
+import { KNOWN_MILESTONES } from "./code-lists.ts";
 
 /**
  * What is not right with a definition, in the order of its statuses, then what concerns the whole of it. `before` is the
@@ -224,7 +224,7 @@ function milestoneFindings({ milestones }: FlowDefinition, graph: Graph): FlowFi
       findings.push(error(FlowFindingKind.MILESTONE_DOUBTFUL, status, at, message));
     }
     seen.add(key);
-    if (!Object.hasOwn(MILESTONE_KINDS, milestone)) {
+    if (!KNOWN_MILESTONES.has(milestone)) {
       const message = `milestone ${milestone} is none that partners' codes map to, unless your own mappings say so`;
       findings.push(warning(FlowFindingKind.MILESTONE_DOUBTFUL, status, `${at}.milestone`, message));
     }

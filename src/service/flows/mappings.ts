@@ -14,7 +14,7 @@ import {
 } from "../../../gen/leadline/v1/status_flow_service_pb.ts";
 import type { OwnMeanings } from "../../domain/code-meanings.ts";
 import { fieldInvalid } from "../../domain/field-invalid.ts";
-import { CODE_LISTS } from "../../domain/flows/code-lists.ts";
+import { CODE_LISTS, KNOWN_MILESTONES } from "../../domain/flows/code-lists.ts";
 import { Refusal, reasonName } from "../../domain/refusal.ts";
 import {
   countWaiting,
@@ -32,6 +32,7 @@ import type { Call, Implementation } from "../call.ts";
 import { tenantOf } from "../command.ts";
 import { pageScope, pageSize } from "../paging.ts";
 import { forTenants } from "../unit-of-work.ts";
+import { milestonesOfNoFlow } from "./records.ts";
 import { once } from "./repeatable.ts";
 
 export interface CodeMappingsParts {
@@ -93,7 +94,14 @@ export function codeMappings({ audit, orm, pageTokens, mayMap }: CodeMappingsPar
           });
           const fresh = set.filter((one) => !before.has(keyOf(one)));
           const waiting = await countWaiting(em, tenant, reasonName(ErrorReason.CODE_UNMAPPED), fresh);
-          return create(UpdateCodeMappingsResponseSchema, { ownMappings: after.size, workItemsMapped: waiting });
+          const others = set
+            .map(({ milestone }) => milestone)
+            .filter((one) => one !== "" && !KNOWN_MILESTONES.has(one));
+          return create(UpdateCodeMappingsResponseSchema, {
+            ownMappings: after.size,
+            workItemsMapped: waiting,
+            unknownMilestones: [...(await milestonesOfNoFlow(em, tenant, new Set(others)))],
+          });
         }),
       );
     },

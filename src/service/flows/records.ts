@@ -179,6 +179,34 @@ export async function findVersion(
   return (await em.findOne(StatusFlowVersionEntity, { tenantId: tenant, flowId: id, version })) ?? undefined;
 }
 
+/** Definitions read at a time: each may be of a megabyte. */
+const READ_AT_ONCE = 20;
+
+/** Those of the milestones that no draft and no version of the tenant's own flows has. */
+export async function milestonesOfNoFlow(
+  em: EntityManager,
+  tenant: string,
+  milestones: ReadonlySet<string>,
+): Promise<ReadonlySet<string>> {
+  const missing = new Set(milestones);
+  let after: { id: string; version: number } | undefined = { id: "", version: 0 };
+  while (after !== undefined && missing.size > 0) {
+    const rows: { id: string; version: number; definition: Uint8Array }[] = await em.execute(
+      `select id, version, definition from (
+         select id, 0 as version, draft as definition from status_flow where tenant_id = ? and draft is not null
+         union all
+         select flow_id, version, definition from status_flow_version where tenant_id = ?
+       ) as kept where (id, version) > (?, ?) order by id, version limit ?`,
+      [tenant, tenant, after.id, after.version, READ_AT_ONCE],
+    );
+    for (const { definition } of rows) {
+      for (const { milestone } of fromBinary(FlowDefinitionSchema, definition).milestones) missing.delete(milestone);
+    }
+    after = rows.length < READ_AT_ONCE ? undefined : rows.at(-1);
+  }
+  return missing;
+}
+
 /** What a flow says: a version, or with 0 its draft, without a draft its newest version. Refuses with FLOW_UNKNOWN. */
 export async function definitionOf(
   em: EntityManager,

@@ -14,12 +14,19 @@ import {
   type StatusMapping,
 } from "../../../gen/leadline/v1/status_flow_service_pb.ts";
 import { fieldInvalid } from "../../domain/field-invalid.ts";
-import { decideMoveOrder, type Moving, type StatusMappings, tryMove } from "../../domain/flows/moving.ts";
+import {
+  decideMoveOrder,
+  type Moving,
+  type StatusMappings,
+  statusMappings,
+  tryMove,
+} from "../../domain/flows/moving.ts";
 import { simulateFlow } from "../../domain/flows/simulation.ts";
-import { STANDARD_FLOW_ID } from "../../domain/standard-flow.ts";
+import { STANDARD_FLOW, STANDARD_FLOW_ID } from "../../domain/standard-flow.ts";
 import { type StatusFlow, statusFlow } from "../../domain/status-flow.ts";
 import { orderRef, SubjectKind } from "../../domain/subject.ts";
 import type { Journal, SubjectRow } from "../../journal/journal.ts";
+import { StatusFlowVersionEntity } from "../../store/entities.ts";
 import type { PageTokens } from "../../wire/page-token.ts";
 import { decodeSubject } from "../../wire/subject-row.ts";
 import { type Audit, actOf } from "../audit.ts";
@@ -27,7 +34,7 @@ import type { Call, Implementation } from "../call.ts";
 import { tenantOf } from "../command.ts";
 import { numericCursor, pageScope } from "../paging.ts";
 import { forTenants } from "../unit-of-work.ts";
-import { definitionOf, findFlow, findVersion, isBuiltIn, VERSION_MAX } from "./records.ts";
+import { definitionOf, findFlow, findVersion, isBuiltIn, VERSION_MAX, versionMessage } from "./records.ts";
 import { answeredBefore, once } from "./repeatable.ts";
 import { flowUnknown, startingRef } from "./starting.ts";
 
@@ -63,13 +70,16 @@ export function flowRolling(parts: FlowRollingParts): FlowRolling {
     async dryRunStatusFlow(request, call) {
       const tenant = tenantOf(call);
       const { flowId, ordersOfFlowId, includeEnded, pageToken } = request;
-      const definition = await forTenants(orm, [tenant], async (em) => {
+      const { definition, from } = await forTenants(orm, [tenant], async (em) => {
         if (ordersOfFlowId !== "") await checkOrdersHave(em, tenant, ordersOfFlowId, 0);
-        return request.definition ?? (await definitionOf(em, tenant, flowId)).definition;
+        return {
+          definition: request.definition ?? (await definitionOf(em, tenant, flowId)).definition,
+          from: await flowOfOrders(em, tenant, ordersOfFlowId || flowId),
+        };
       });
       checkUsable(definition.statuses.length);
       const to = statusFlow({ id: flowId, version: 0 }, definition);
-      const mappings = mappingsOf(request.mappings, to);
+      const mappings = statusMappings(request.mappings, from, to);
       const limit = Math.min(request.pageSize || DRY_RUN_DEFAULT, DRY_RUN_MAX);
       // One dry run tries one definition: a page of another would add up to nothing.
       const tried = digestOf(definition, request.mappings);
@@ -99,16 +109,19 @@ export function flowRolling(parts: FlowRollingParts): FlowRolling {
       const tenant = tenantOf(call);
       const { includeEnded, orderIds, pageToken } = request;
       const fromId = request.fromFlowId || STANDARD_FLOW_ID;
-      const before = await forTenants(orm, [tenant], async (em) => {
+      const { before, origin } = await forTenants(orm, [tenant], async (em) => {
         await checkOrdersHave(em, tenant, fromId, request.fromVersion);
-        return answeredBefore(em, call, method, request);
+        return {
+          before: await answeredBefore(em, call, method, request),
+          origin: await flowOfOrders(em, tenant, fromId, request.fromVersion),
+        };
       });
       if (before !== undefined) return before;
       const to = await target(call, request.toFlowId || fromId, request.toVersion);
       if (fromId === STANDARD_FLOW_ID && to.ref.id === "") {
         throw fieldInvalid("to_flow_id", "must be another flow: the standard flow has one version only");
       }
-      const mappings = mappingsOf(request.mappings, to);
+      const mappings = statusMappings(request.mappings, origin, to);
       const limit = Math.min(request.pageSize || MOVES_MAX, MOVES_MAX);
       const of = JSON.stringify([fromId, request.fromVersion, to.ref, includeEnded, orderIds]);
       const scope = pageScope(tenant, "MigrateOrders", of);
@@ -239,18 +252,24 @@ function storedId(id: string): string {
   return id === STANDARD_FLOW_ID ? "" : id;
 }
 
-/** Refuses FIELD_INVALID for a code that is mapped twice, or to a status that the flow does not have. */
-function mappingsOf(mappings: readonly StatusMapping[], to: StatusFlow): StatusMappings {
-  const byCode = new Map<string, string>();
-  for (const [i, mapping] of mappings.entries()) {
-    if (byCode.has(mapping.from)) throw fieldInvalid(`mappings[${i}].from`, `"${mapping.from}" stands twice`);
-    if (!to.byCode.has(mapping.to)) {
-      const statuses = to.statuses.map((status) => status.code).join(", ");
-      throw fieldInvalid(`mappings[${i}].to`, `"${mapping.to}" is not a status of the flow, which has ${statuses}`);
-    }
-    byCode.set(mapping.from, mapping.to);
-  }
-  return byCode;
+/**
+ * The flow that orders are in: the version that is named, else the newest. Undefined: no version is published, so there is no
+ * order in it.
+ */
+async function flowOfOrders(
+  em: EntityManager,
+  tenant: string,
+  id: string,
+  version = 0,
+): Promise<StatusFlow | undefined> {
+  if (id === STANDARD_FLOW_ID) return STANDARD_FLOW;
+  const row =
+    version > 0
+      ? await findVersion(em, tenant, id, version)
+      : await em.findOne(StatusFlowVersionEntity, { tenantId: tenant, flowId: id }, { orderBy: { version: "desc" } });
+  if (!row) return undefined;
+  const { definition } = versionMessage(row);
+  return definition && statusFlow({ id, version: row.version }, definition);
 }
 
 /** Names a definition with its mappings. */

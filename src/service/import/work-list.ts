@@ -2,7 +2,7 @@ import type { EntityManager, MikroORM } from "@mikro-orm/postgresql";
 import { ErrorReason } from "../../../gen/leadline/v1/error_pb.ts";
 import { ImportOutcome, type ImportResult } from "../../../gen/leadline/v1/import_service_pb.ts";
 import type { ListedBy } from "../../domain/code-meanings.ts";
-import { Refusal } from "../../domain/refusal.ts";
+import { reasonName } from "../../domain/refusal.ts";
 import type { WorkItemRow } from "../../store/entities.ts";
 import {
   addWorkItems,
@@ -156,9 +156,12 @@ function rowOf(tenant: string, { item, result, unmapped }: Outcome, at: Date): W
   } as WorkItemRow;
 }
 
+/** An item's result has no metadata: its message says it all. */
 function listFull(result: ImportResult, max: number): ImportResult {
-  const refusal = new Refusal(ErrorReason.SUBJECT_FULL, `${result.message}; and the work list has its ${max} items`);
-  return { ...result, outcome: ImportOutcome.REFUSED, reason: refusal.reasonName, message: refusal.message };
+  const message =
+    `${result.message}; and the work list is full (work_items: ${max} allowed, ${max} used): ` +
+    "map the codes that its items wait for (UpdateCodeMappings) or import their bookings, then RetryWorkItems, and import this item again";
+  return { ...result, outcome: ImportOutcome.REFUSED, reason: reasonName(ErrorReason.SUBJECT_FULL), message };
 }
 
 function uniqueByHash(outcomes: readonly Outcome[]): Outcome[] {
