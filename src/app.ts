@@ -181,7 +181,7 @@ export async function startApp(config: Config, parts: AppParts = {}): Promise<Ap
     {
       service: ChangeService,
       implementation: createChangeService({
-        ...{ journal, positions, grown: (...wait) => hubs.grown(...wait) },
+        ...{ positions, grown: (...wait) => hubs.grown(...wait), read: (...asked) => hubs.read(...asked) },
         waits: ({ principal, address = "" }) => bounds.wait(principal, address),
       }),
     },

@@ -71,7 +71,7 @@ export function checkBound(booking: Booking, bound: keyof typeof BOOKING_BOUNDS,
   if (count <= max) return;
   throw new Refusal(
     ErrorReason.SUBJECT_FULL,
-    `booking "${booking.id}" would have ${count} ${bound}; at most ${max} are kept`,
+    `booking "${booking.id}" would have ${count} ${bound}; at most ${max} are kept, so request another booking for what goes beyond`,
     {
       metadata: { booking_id: booking.id, limit: bound, allowed: String(max), used: String(count) },
     },

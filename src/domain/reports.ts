@@ -204,7 +204,7 @@ function refuseWhenTooManyNamed(
   if (named <= max) return;
   throw new Refusal(
     ErrorReason.SUBJECT_FULL,
-    `the reports kept would name ${named} units and lines together; at most ${max} may be named`,
+    `the reports kept would name ${named} units and lines together; at most ${max} may be named; name fewer, or correct a report that is kept so that it names fewer`,
     { metadata: { limit: "named_in_reports", allowed: String(max), used: String(named) } },
   );
 }
@@ -215,7 +215,8 @@ function namedIn(report: Report): number {
 
 function refuseWhenFull(kept: readonly RecordedReport[], max: number): void {
   if (kept.length < max) return;
-  throw new Refusal(ErrorReason.SUBJECT_FULL, `${kept.length} reports are kept already; at most ${max} are`, {
+  const message = `${kept.length} reports are kept already; at most ${max} are; correct one of them, under its source and source id`;
+  throw new Refusal(ErrorReason.SUBJECT_FULL, message, {
     metadata: { limit: "reports", allowed: String(max), used: String(kept.length) },
   });
 }

@@ -32,7 +32,7 @@ export class Anonymous {
     if (used <= this.#perSecond) return undefined;
     return new Refusal(
       ErrorReason.RATE_LIMITED,
-      `more than ${this.#perSecond} calls without a credential in a second`,
+      `more than ${this.#perSecond} calls without a credential in a second; spread them`,
       {
         retryAfterMs: 1_000 - (nowMs % 1_000),
         metadata: {
@@ -55,7 +55,7 @@ export class Anonymous {
       stream.once("close", () => this.#streams.set(connection, (this.#streams.get(connection) ?? 1) - 1));
       return undefined;
     }
-    const message = `a connection may have ${ANONYMOUS_STREAMS} streams of health and reflection open`;
+    const message = `a connection may have ${ANONYMOUS_STREAMS} streams of health and reflection open; end one first`;
     return new Refusal(ErrorReason.RATE_LIMITED, message, {
       metadata: { limit: "connection_anonymous_streams", allowed: String(ANONYMOUS_STREAMS), used: String(open + 1) },
     });

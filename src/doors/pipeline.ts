@@ -43,6 +43,8 @@ export interface Limits {
   watch(principal: Principal, opening: { readonly peer: string; readonly resumes: boolean }): () => void;
   /** How many rows the snapshot of a watch may have. */
   snapshotRows(principal: Principal): number;
+  /** The refusal of a watch past one of these limits, with what helps the caller. */
+  explained(principal: Principal, refusal: Refusal): Refusal;
 }
 
 /**
@@ -87,6 +89,9 @@ export interface Pipeline {
 /** A read that has taken longer is admitted again before it is answered. */
 const LONG_MS = 1_000;
 
+/** What a watch asks for when it resumes: a position and a filter. More is refused past the rate of calls without being read. */
+const RESUME_MAX_BYTES = 64 * 1024;
+
 /**
  * The pipeline: authenticate, count, admit, read, authorise, look at what the tenant has bought, validate, run. Each step
  * refuses before the next one costs anything.
@@ -96,7 +101,8 @@ export function createPipeline(parts: PipelineParts): Pipeline {
   const admission = new Admission(parts.claims);
   let draining = false;
 
-  async function admit(call: ActiveCall, read: ReadRequest): Promise<Message> {
+  /** @param forgive takes what is wrong with the rate of calls; only what is asked for says whether it matters */
+  async function admit(call: ActiveCall, read: ReadRequest, forgive?: (over: unknown) => void): Promise<Message> {
     const { bearer, bytes = 0, connection, peer, refused } = call.arrival;
     const start = connection.enter();
     if (start !== undefined) {
@@ -107,7 +113,12 @@ export function createPipeline(parts: PipelineParts): Pipeline {
     const known = authenticate(bearer, peer);
     const principal = known instanceof Promise ? await known : known;
     call.authenticated(principal);
-    limits.call(principal, peer);
+    try {
+      limits.call(principal, peer);
+    } catch (over) {
+      if (forgive === undefined || bytes > RESUME_MAX_BYTES) throw over;
+      forgive(over);
+    }
     if (principal.kind !== "service-owner") {
       const turn = admission.enter(principal.tenant, bytes);
       if (turn !== undefined) await turn;
@@ -147,10 +158,15 @@ export function createPipeline(parts: PipelineParts): Pipeline {
   async function plan(call: ActiveCall, read: ReadRequest): Promise<WatchSpec> {
     const { route } = call;
     if (draining) throw new Refusal(ErrorReason.DRAINING, "the instance is stopping: watch on another one");
+    let over: unknown;
     try {
-      const request = await admit(call, read);
+      const request = await admit(call, read, (refusal) => {
+        over = refusal;
+      });
       if (route.kind !== "watch") throw new Error(`${route.path} is not a watch`);
       const spec = await route.run(request, call);
+      // A storm of other calls must not lock out who continues a watch; how many may is bounded where it is opened.
+      if (over !== undefined && spec.start.from !== "position") throw over;
       entitlements.checkWatch(spec);
       call.arrival.connection.ended(undefined);
       return spec;
@@ -161,7 +177,8 @@ export function createPipeline(parts: PipelineParts): Pipeline {
 
   function refused(call: ActiveCall, error: unknown): Refusal {
     const refusal = refusalOf(error, call, log);
-    call.arrival.connection.ended(refusal);
+    // Those who have lost their watches come back at once, and a little too fast: that is no misconduct of their address.
+    call.arrival.connection.ended(refusal, call.route.kind === "watch");
     return refusal;
   }
 

@@ -67,7 +67,8 @@ export class HeldRequest {
 }
 
 function tooMany(limit: string, who: string, allowed: number, used: number): Refusal {
-  return new Refusal(ErrorReason.RATE_LIMITED, `requests of more than ${allowed} bytes at a time with ${who}`, {
+  const message = `requests of more than ${allowed} bytes at a time with ${who}; send fewer at a time, or smaller ones`;
+  return new Refusal(ErrorReason.RATE_LIMITED, message, {
     metadata: { limit, allowed: String(allowed), used: String(used) },
   });
 }

@@ -99,7 +99,9 @@ export class WatchCall implements Sink, Taker {
   }
 
   finish(outcome: WatchOutcome): void {
-    this.#end(refusalOfOutcome(outcome));
+    const { limits } = this.#pipeline;
+    if (outcome.how === "refused") this.#end(limits.explained(this.#call.principal, outcome.refusal));
+    else this.#end(refusalOfOutcome(outcome));
   }
 
   /** The stream is gone: everything is released. Idempotent. */

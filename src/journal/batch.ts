@@ -249,9 +249,13 @@ export class Batch {
     working.bytes += bytes;
     if (working.bytes <= this.#maxSubjectBytes || bytes <= SMALL_COMMAND_BYTES) return;
     const max = this.#maxSubjectBytes;
-    throw new Refusal(ErrorReason.SUBJECT_FULL, `what is kept would take more than ${max} bytes: go on with another order or booking`, {
-      metadata: { limit: "subject_bytes", allowed: String(max), used: String(working.bytes) },
-    });
+    throw new Refusal(
+      ErrorReason.SUBJECT_FULL,
+      `what is kept would take more than ${max} bytes: go on with another order or booking`,
+      {
+        metadata: { limit: "subject_bytes", allowed: String(max), used: String(working.bytes) },
+      },
+    );
   }
 
   /** Applies one draft to its subject and encodes its event. */

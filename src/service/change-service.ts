@@ -12,6 +12,7 @@ import type { Place, StoredEvent } from "../domain/stored-event.ts";
 import type { Head } from "../journal/journal.ts";
 import type { WatchReader } from "../watch/bounded-reader.ts";
 import { faultOf, isBelowFloor, readFollowing } from "../watch/page.ts";
+import type { Turn } from "../watch/permits.ts";
 import { placeOf } from "../watch/tail.ts";
 import { type Positions, staffPosition } from "../wire/position.ts";
 import type { Call, Implementation } from "./call.ts";
@@ -20,8 +21,16 @@ import { PAGE_BYTES_MAX } from "./paging.ts";
 import { changesReply } from "./stored-reply.ts";
 
 export interface ChangeServiceParts {
-  readonly journal: WatchReader;
   readonly positions: Positions;
+  /**
+   * Reads the journal by the tenant's turn among its watches that are behind: one who polls takes no more of the database than
+   * one who watches. Undefined: by its turn nobody wanted it.
+   */
+  read<T>(
+    turn: Turn,
+    task: (journal: WatchReader) => Promise<T>,
+    sizeOf: (result: T) => number,
+  ): Promise<T | undefined>;
   /**
    * Resolves when the tenant's journal has an event after a revision, or may have another history, or when the signal aborts.
    * Throws a Refusal RATE_LIMITED or DRAINING.
@@ -48,7 +57,7 @@ type Page =
 
 /** The RPCs of leadline.v1.ChangeService. */
 export function createChangeService(parts: ChangeServiceParts): Implementation<typeof ChangeService> {
-  const { journal, positions } = parts;
+  const { positions } = parts;
   return {
     async readChanges({ position, pageSize, wait }, call) {
       const tenant = tenantOf(call);
@@ -57,7 +66,13 @@ export function createChangeService(parts: ChangeServiceParts): Implementation<t
       const place = position === "" ? undefined : positions.decode(tenant, position, visibility);
       const limit = pageSize <= 0 ? EVENTS_DEFAULT : Math.min(pageSize, EVENTS_MAX);
       const waitMs = wait === undefined ? 0 : waitFor(durationMs(wait), call);
-      let page = await readPage(journal, tenant, place, limit);
+      const turn = { tenant, items: limit, wanted: () => !call.signal.aborted };
+      const read = async () => {
+        const page = await parts.read(turn, (journal) => readPage(journal, tenant, place, limit), sizeOf);
+        if (page === undefined) throw call.signal.reason;
+        return page;
+      };
+      let page = await read();
       if (waitMs > 0 && "events" in page && page.events.length === 0) {
         const leave = parts.waits(call);
         try {
@@ -66,11 +81,15 @@ export function createChangeService(parts: ChangeServiceParts): Implementation<t
         } finally {
           leave();
         }
-        page = await readPage(journal, tenant, place, limit);
+        page = await read();
       }
       return reply(page, position);
     },
   };
+}
+
+function sizeOf(page: Page): number {
+  return "events" in page ? page.events.length : 0;
 }
 
 /** Reads what follows a place; undefined: from the first event that is kept. */

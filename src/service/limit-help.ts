@@ -8,17 +8,23 @@ import type { TenantTerms } from "./tenancy.ts";
 import { type Allowance, tiersWith, tierTerms } from "./tiers.ts";
 
 /** The limits as the doors ask them. */
-export type LimitsAsked = Pick<Limits, "call" | "watch" | "wait" | "request" | "snapshotRows">;
+export interface LimitsAsked extends Pick<Limits, "call" | "watch" | "wait" | "request" | "snapshotRows"> {
+  /** A refusal past a limit that is held elsewhere, with what helps this caller. */
+  explained(principal: Principal, refusal: Refusal): Refusal;
+}
 
 /** The same limits; their refusals help. */
 export function helpful(limits: Limits, termsOf: (tenant: string) => TenantTerms): LimitsAsked {
+  const explained = (principal: Principal, refusal: Refusal): Refusal => {
+    if (principal.kind !== "key" && principal.kind !== "token") return refusal;
+    const terms = termsOf(principal.tenant);
+    return withTiers(refusal, terms, limits.allowanceOf(terms));
+  };
   const told = <T>(principal: Principal, ask: () => T): T => {
     try {
       return ask();
     } catch (error) {
-      if (!(error instanceof Refusal) || (principal.kind !== "key" && principal.kind !== "token")) throw error;
-      const terms = termsOf(principal.tenant);
-      throw withTiers(error, terms, limits.allowanceOf(terms));
+      throw error instanceof Refusal ? explained(principal, error) : error;
     }
   };
   return {
@@ -27,8 +33,18 @@ export function helpful(limits: Limits, termsOf: (tenant: string) => TenantTerms
     wait: (principal, peer) => told(principal, () => limits.wait(principal, peer)),
     request: (principal, method, request) => told(principal, () => limits.request(principal, method, request)),
     snapshotRows: (principal) => limits.snapshotRows(principal),
+    explained,
   };
 }
+
+const agreement = "more can be agreed (SetTier)";
+
+/** What helps where no tier has more; see leadline.v1.TenantSettings. */
+const inHighest: Readonly<Partial<Record<keyof Allowance, string>>> = {
+  callsPerSecond: agreement,
+  tenantCallsPerSecond: agreement,
+  tenantStreams: agreement,
+};
 
 /** The refusal with the tier that bounds; as it is where something else does: an agreement, a setting, an address. */
 export function withTiers(refusal: Refusal, terms: TenantTerms, holds: Allowance): Refusal {
@@ -40,7 +56,8 @@ export function withTiers(refusal: Refusal, terms: TenantTerms, holds: Allowance
   const more = tiersWith((other) => other.allowance[of] > allowance[of]);
   const tiers = more.map((tier) => TierSchema.value[tier]?.localName ?? String(tier)).join(",");
   const who = more.map((tier) => tierTerms(tier).name).join(" or ");
-  const message = who === "" ? refusal.message : `${refusal.message}; ${who} has more than ${name}`;
+  const help = who === "" ? inHighest[of] : `${who} has more than ${name}`;
+  const message = help === undefined ? refusal.message : `${refusal.message}; ${help}`;
   const tier = TierSchema.value[terms.tier]?.localName ?? String(terms.tier);
   return new Refusal(refusal.reason, message, {
     metadata: { ...refusal.metadata, tier, ...(tiers !== "" && { tiers }) },

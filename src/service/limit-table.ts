@@ -1,6 +1,7 @@
 /**
  * The limits: what is bounded, for whom, by which setting, and what happens past it. This table is the only place that says
- * it; the README prints it. Each refusal past one is RESOURCE_EXHAUSTED and names the limit in its metadata, as `limit`.
+ * it; the README prints it. Each refusal past one is RESOURCE_EXHAUSTED and names the limit in its metadata, as `limit`; past
+ * what a tenant may keep it is SUBJECT_FULL.
  */
 import { Tier } from "../../gen/leadline/v1/tenant_pb.ts";
 import { type Allowance, tierTerms } from "./tiers.ts";
@@ -60,7 +61,7 @@ export const limitTable = {
     setting: "LEADLINE_KEY_STREAMS",
   },
   tenant_streams: {
-    ...{ of: "tenant", what: "open streams", tier: "tenantStreams", past: later },
+    ...{ of: "tenant", what: "open streams, at most what the setting says", tier: "tenantStreams", past: later },
     setting: "LEADLINE_TENANT_WATCHERS_MAX",
   },
   address_streams: { of: "address", what: "open streams", past: later, setting: "LEADLINE_ADDRESS_STREAMS" },
@@ -168,6 +169,14 @@ export const limitTable = {
   },
   instance_queued_bytes: { of: "instance", what: "bytes of commands that wait to be committed: 64 MiB", past: later },
   instance_queued_reads: { of: "instance", what: "reads that wait for the database: 20,000", past: later },
+  own_mappings: {
+    ...{ of: "tenant", what: "mappings of partners' codes of its own: 2,000" },
+    past: "refused (SUBJECT_FULL): remove some that are not needed",
+  },
+  work_items: {
+    ...{ of: "tenant", what: "items on the work list", setting: "LEADLINE_WORK_ITEMS_MAX" },
+    past: "an item more is refused (SUBJECT_FULL), the others of its import are not",
+  },
   watch_buffered_bytes: {
     ...{ of: "watch", what: "bytes unsent", past: "the watch is ended with its position" },
     setting: "LEADLINE_SLOW_READER_BYTES",

@@ -14,7 +14,7 @@ import type { Principal } from "../domain/principal.ts";
 import { Refusal } from "../domain/refusal.ts";
 import { networkOf } from "./address.ts";
 import { filterTerms } from "./filter-terms.ts";
-import { type LimitName, linkAllowance, serviceOwnerAllowance } from "./limit-table.ts";
+import { type LimitName, limitTable, linkAllowance, serviceOwnerAllowance } from "./limit-table.ts";
 import { PerSecond } from "./per-second.ts";
 import type { TenantTerms } from "./tenancy.ts";
 import { type Allowance, tierTerms } from "./tiers.ts";
@@ -26,7 +26,7 @@ export interface LimitsOptions {
   readonly instead?: Partial<Allowance>;
   readonly address?: Partial<Bounds>;
   readonly instance?: Partial<Bounds>;
-  /** Open streams of one tenant, whatever its tier. Default: no other bound than the tier's. */
+  /** Open streams of one tenant, whatever its tier or an agreement says. Default: no other bound than theirs. */
   readonly tenantStreams?: number;
   /** The part of each bound on streams that is kept for watches that resume, in percent. Default 20. */
   readonly resumeReservePercent?: number;
@@ -63,6 +63,16 @@ export interface Opening {
 /** What to wait when all streams are taken: they end when their reader ends them, which nobody can foresee. */
 const streamRetryMs = 5_000;
 
+/** What a tenant uses of this instance. */
+export interface Used {
+  /** Calls in the present second. */
+  readonly calls: number;
+  /** Open streams. */
+  readonly streams: number;
+  /** Streams opened in the present second. */
+  readonly opens: number;
+}
+
 /** How many streams are open under an id. */
 interface OpenStreams {
   readonly id: string;
@@ -81,7 +91,9 @@ export class Limits {
   readonly #options: LimitsOptions;
   readonly #address: Bounds;
   readonly #instance: Bounds;
-  readonly #reserve: number;
+  /** The part of each bound on streams that is kept for watches that resume, in percent. */
+  readonly resumeReservePercent: number;
+  readonly #ofLinks: Allowance;
   readonly #now: () => number;
   readonly #calls = { key: new PerSecond(), tenant: new PerSecond(), address: new PerSecond(), all: new PerSecond() };
   readonly #opens = new PerSecond();
@@ -93,8 +105,9 @@ export class Limits {
     this.#options = options;
     this.#address = { ...unbounded, ...options.address };
     this.#instance = { ...unbounded, ...options.instance };
-    this.#reserve = (options.resumeReservePercent ?? 20) / 100;
+    this.resumeReservePercent = options.resumeReservePercent ?? 20;
     this.#now = options.now ?? Date.now;
+    this.#ofLinks = this.#bounded(linkAllowance);
   }
 
   /** Counts a call. Throws a Refusal RATE_LIMITED that tells how long to wait when there were too many this second. */
@@ -145,11 +158,11 @@ export class Limits {
     const nowMs = this.#now();
     const allowance = this.#allowance(principal);
     const { streams, opens } = this.#countedFor(principal, networkOf(peer), allowance);
-    for (const { limit, id, most, who } of streams) this.#refuseAbove(limit, this.#bound(most, resumes), id, who);
+    for (const counted of streams) this.#refuseAbove(counted, resumes ? 0 : this.#kept(counted.most));
     for (const { limit, id, most, who } of opens) {
-      const bound = this.#bound(most, resumes);
-      const used = this.#opens.take(id, bound, nowMs);
-      if (used > bound) throw tooMany(limit, bound, used, who, nowMs);
+      const kept = resumes ? 0 : this.#kept(most);
+      const used = this.#opens.take(id, most - kept, nowMs);
+      if (used > most - kept) throw tooMany(limit, most - kept, used, who, nowMs, kept);
     }
     const counted = streams.map(({ id }) => this.#enter(id));
     const [own] = streams;
@@ -166,7 +179,7 @@ export class Limits {
    */
   wait(principal: Principal, peer: string): () => void {
     const { streams } = this.#countedFor(principal, networkOf(peer), this.#allowance(principal));
-    for (const { limit, id, most, who } of streams) this.#refuseAbove(limit, most, id, who);
+    for (const counted of streams) this.#refuseAbove(counted, 0);
     return this.#leaving(streams.map(({ id }) => this.#enter(id)));
   }
 
@@ -194,7 +207,7 @@ export class Limits {
     ] as const;
     const streamBounds = {
       key: allowance.streams,
-      tenant: this.#tenantStreams(allowance),
+      tenant: allowance.tenantStreams,
       address: this.#address.streams,
       instance: this.#instance.streams,
     };
@@ -210,15 +223,15 @@ export class Limits {
     };
   }
 
-  /** What is left of a bound to those that do not resume. */
-  #bound(most: number, resumes: boolean): number {
-    return resumes || most === Infinity ? most : most - Math.floor(most * this.#reserve);
+  /** What of a bound those that do not resume leave to those that do. */
+  #kept(most: number): number {
+    return most === Infinity ? 0 : Math.floor((most * this.resumeReservePercent) / 100);
   }
 
-  #refuseAbove(limit: LimitName, most: number, id: string, who: string): void {
+  #refuseAbove({ limit, id, most, who }: Counted, kept: number): void {
     const open = this.#streams.get(id)?.open ?? 0;
-    if (open < most) return;
-    throw tooManyOpen(limit, who, most, open);
+    if (open < most - kept) return;
+    throw tooManyOpen(limit, who, most - kept, open, kept);
   }
 
   #enter(id: string): OpenStreams {
@@ -236,20 +249,27 @@ export class Limits {
   }
 
   #allowance(principal: Principal): Allowance {
-    if (principal.kind === "link") return linkAllowance;
+    if (principal.kind === "link") return this.#ofLinks;
     if (principal.kind === "service-owner") return serviceOwnerAllowance;
     return this.allowanceOf(this.#options.termsOf(principal.tenant));
   }
 
-  /** What a tenant's keys and tokens may use of this instance. */
+  /** What a tenant's keys and tokens may use of this instance: what is told, and what is held. */
   allowanceOf(terms: TenantTerms): Allowance {
     let allowance = this.#allowances.get(terms);
     if (allowance === undefined) {
       const settings = { ...tierTerms(terms.tier).allowance, ...set(this.#options.instead) };
-      allowance = agreedWith(settings, terms);
+      allowance = this.#bounded(agreedWith(settings, terms));
       this.#allowances.set(terms, allowance);
     }
     return allowance;
+  }
+
+  /** One key may have as many streams as its tenant; no tenant more than the instance takes of one. */
+  #bounded(allowance: Allowance): Allowance {
+    const { streams, tenantStreams } = allowance;
+    const most = this.#options.tenantStreams ?? Infinity;
+    return { ...allowance, tenantStreams: Math.min(Math.max(streams, tenantStreams), most) };
   }
 
   /**
@@ -257,37 +277,58 @@ export class Limits {
    * its terms have become smaller there can be more than it may open.
    */
   surplus(terms: TenantTerms, kept: number): Refusal | undefined {
-    const most = this.#tenantStreams(this.allowanceOf(terms));
+    const most = this.allowanceOf(terms).tenantStreams;
     if (kept < most) return undefined;
     return tooManyOpen("tenant_streams", "the keys of the tenant", most, this.usedBy(terms.tenant).streams);
   }
 
-  #tenantStreams({ streams, tenantStreams }: Allowance): number {
-    return Math.min(Math.max(streams, tenantStreams), this.#options.tenantStreams ?? Infinity);
-  }
-
-  /** What a tenant uses of this instance now: calls in the present second, and open streams, links left out. */
-  usedBy(tenant: string): { readonly calls: number; readonly streams: number } {
-    const calls = this.#calls.tenant.count(tenant, this.#now());
-    return { calls, streams: this.#streams.get(`in ${tenant}`)?.open ?? 0 };
+  /** What a tenant uses of this instance now, links left out. */
+  usedBy(tenant: string): Used {
+    const nowMs = this.#now();
+    const all = `in ${tenant}`;
+    return {
+      calls: this.#calls.tenant.count(tenant, nowMs),
+      streams: this.#streams.get(all)?.open ?? 0,
+      opens: this.#opens.count(all, nowMs),
+    };
   }
 
   /** By the terms, which are never changed. */
   readonly #allowances = new WeakMap<TenantTerms, Allowance>();
 }
 
-function tooMany(limit: LimitName, most: number, used: number, who: string, nowMs: number): Refusal {
-  const what = limit.includes("opens") ? "streams opened" : "calls";
-  return new Refusal(ErrorReason.RATE_LIMITED, `more than ${most} ${what} in a second with ${who}; spread them`, {
-    retryAfterMs: 1_000 - (nowMs % 1_000),
-    metadata: { limit, allowed: String(most), used: String(used) },
-  });
+/** What of the limit is kept for watches that resume, as a refusal tells it beside what is allowed to the others. */
+function keptFor(kept: number): { text: string; metadata: Readonly<Record<string, string>> } {
+  if (kept === 0) return { text: "", metadata: {} };
+  return { text: `, beside ${kept} kept for watches that resume`, metadata: { kept_for_resuming: String(kept) } };
 }
 
-function tooManyOpen(limit: LimitName, who: string, most: number, open: number): Refusal {
-  return new Refusal(ErrorReason.RATE_LIMITED, `${who} may have ${most} streams open here, and ${open} are`, {
+function tooMany(limit: LimitName, most: number, used: number, who: string, nowMs: number, kept = 0): Refusal {
+  const what = limit.includes("opens") ? "streams opened" : "calls";
+  const { text, metadata } = keptFor(kept);
+  return new Refusal(
+    ErrorReason.RATE_LIMITED,
+    `more than ${most} ${what} in a second with ${who}${text}; spread them`,
+    {
+      retryAfterMs: 1_000 - (nowMs % 1_000),
+      metadata: { limit, allowed: String(most), used: String(used), ...metadata },
+    },
+  );
+}
+
+/** What would help whoever has too many streams open, by the limit's scope. */
+const fewer: Readonly<Record<string, string>> = {
+  address: "end some, or open them from another address",
+  instance: "open it on another instance",
+};
+
+function tooManyOpen(limit: LimitName, who: string, most: number, open: number, kept = 0): Refusal {
+  const { text, metadata } = keptFor(kept);
+  const help = fewer[limitTable[limit].of] ?? "end some that are not needed, or open it on another instance";
+  const message = `${who} may have ${most} streams open here${text}, and ${open} are; ${help}`;
+  return new Refusal(ErrorReason.RATE_LIMITED, message, {
     retryAfterMs: streamRetryMs,
-    metadata: { limit, allowed: String(most), used: String(open) },
+    metadata: { limit, allowed: String(most), used: String(open), ...metadata },
   });
 }
 

@@ -15,15 +15,27 @@ import {
 import { STANDARD_FLOW_ID } from "../domain/standard-flow.ts";
 import type { TenantRow } from "../store/entities.ts";
 import { historyTermsOf, restingOf } from "./agreed.ts";
+import { OWN_MAPPINGS_MAX } from "./flows/mappings.ts";
 import { flowsOfTenant } from "./flows/records.ts";
 import { termsOf } from "./key-records.ts";
+import type { Used } from "./limits.ts";
 import type { Agreed, TenantTerms } from "./tenancy.ts";
-import { type Allowance, type Feature, featureTexts, type TierTerms, tiersWith, tierTerms } from "./tiers.ts";
+import {
+  type Allowance,
+  type Feature,
+  featureTexts,
+  reserveText,
+  type TierTerms,
+  tiersWith,
+  tierTerms,
+} from "./tiers.ts";
 
 /** The part of the limits that tells what a tenant may use of this instance, and what it uses now. */
 export interface UsageHere {
   allowanceOf(terms: TenantTerms): Allowance;
-  usedBy(tenant: string): { readonly calls: number; readonly streams: number };
+  usedBy(tenant: string): Used;
+  /** The part of each bound on streams that is kept for watches that resume, in percent. */
+  readonly resumeReservePercent: number;
 }
 
 /** What is counted in the database; undefined: it is not told to the one who asks. */
@@ -104,6 +116,8 @@ export function entitlementsOf(
     });
   const feature = (name: Feature): Entitlement =>
     create(EntitlementSchema, { name, included: tier.features[name], description: described(tier, name) });
+  const percent = here.resumeReservePercent;
+  const kept = percent === 0 ? "" : `; ${percent} % of them are kept for watches that resume`;
   const moreFlows = tiersWith(({ ownFlows }) => ownFlows > tier.ownFlows);
   return [
     number("status_flows", `status flows of its own${named(moreFlows, "more")}`, tier.ownFlows, counted?.flows),
@@ -116,18 +130,19 @@ export function entitlementsOf(
       allowance.tenantCallsPerSecond,
       used.calls,
     ),
-    number("key_streams", "open streams of one key, on this instance", allowance.streams),
+    number("key_streams", `open streams of one key, on this instance${kept}`, allowance.streams),
     number(
       "key_stream_opens_per_second",
-      "streams that one key opens in a second, on this instance",
+      `streams that one key opens in a second, on this instance${kept}`,
       allowance.streamOpensPerSecond,
     ),
     number(
       "tenant_stream_opens_per_second",
-      "streams that the tenant opens in a second, on this instance",
+      `streams that the tenant opens in a second, on this instance${kept}; used: in the present second`,
       allowance.tenantStreamOpensPerSecond,
+      used.opens,
     ),
-    number("streams", "open streams of the tenant, on this instance", allowance.tenantStreams, used.streams),
+    number("streams", `open streams of the tenant, on this instance${kept}`, allowance.tenantStreams, used.streams),
     number("snapshot_rows", "rows of the snapshot of one watch", allowance.snapshotRows),
     number("filter_terms", "values in one filter", allowance.filterTerms),
     number("keys", "keys that are valid now", Infinity, counted?.keys),
@@ -135,7 +150,7 @@ export function entitlementsOf(
     number(
       "own_mappings",
       "mappings of partners' codes that it has made",
-      tier.features.code_mappings ? Infinity : 0,
+      tier.features.code_mappings ? OWN_MAPPINGS_MAX : 0,
       counted?.mappings,
     ),
     number(
@@ -149,6 +164,7 @@ export function entitlementsOf(
       tier.features.inbound_messages ? terms.agreed.inboundDays || tier.inboundDays : 0,
     ),
     number("weight", "its share of a saturated instance, beside other tenants'", tier.weight),
+    create(EntitlementSchema, { name: "reserve", included: tier.reserve, description: reserveOf(tier) }),
   ];
 }
 
@@ -158,13 +174,15 @@ function leftOf(allowed: bigint, used: bigint): bigint {
 }
 
 function described({ features }: TierTerms, name: Feature): string {
-  const text = featureTexts[name];
-  return features[name]
-    ? text
-    : `${text}${named(
-        tiersWith((other) => other.features[name]),
-        "included",
-      )}`;
+  return whereIncluded(featureTexts[name], features[name], (other) => other.features[name]);
+}
+
+function reserveOf({ reserve }: TierTerms): string {
+  return whereIncluded(reserveText, reserve, (other) => other.reserve);
+}
+
+function whereIncluded(text: string, included: boolean, holds: (other: TierTerms) => boolean): string {
+  return included ? text : `${text}${named(tiersWith(holds), "included")}`;
 }
 
 function named(more: readonly Tier[], what: string): string {

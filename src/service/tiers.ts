@@ -49,6 +49,9 @@ export const featureTexts: Readonly<Record<Feature, string>> = {
   tenant_settings: "limits and times agreed with the tenant",
 };
 
+/** What a reserve is, for people. */
+export const reserveText = "first in every batch of a saturated instance, for its share";
+
 /** One column of the table. */
 export interface TierTerms {
   readonly name: string;
@@ -180,11 +183,18 @@ export function tiersMarkdown(): string {
       // The texts have the features' names as keys.
       row(`${text} (\`${feature}\`)`, ({ features }) => yes(features[feature as Feature])),
     ),
-    row("calls in a second of one key", ({ allowance }) => allowance.callsPerSecond.toLocaleString("en")),
-    row("open streams of the tenant on an instance", ({ allowance }) => allowance.tenantStreams.toLocaleString("en")),
-    row("weight when an instance is saturated", ({ weight, reserve }) => `${weight}${reserve ? " and a reserve" : ""}`),
-    row("days that history stays online after a journey's end", (terms) => days(terms, terms.historyDays)),
-    row("days that raw inbound messages are kept", (terms) =>
+    row("calls in a second of one key (`calls_per_second`)", ({ allowance }) =>
+      allowance.callsPerSecond.toLocaleString("en"),
+    ),
+    row("open streams of the tenant on an instance, at most `LEADLINE_TENANT_WATCHERS_MAX` (`streams`)", (terms) =>
+      terms.allowance.tenantStreams.toLocaleString("en"),
+    ),
+    row("weight when an instance is saturated (`weight`)", ({ weight }) => `${weight}`),
+    row(`${reserveText} (\`reserve\`)`, ({ reserve }) => yes(reserve)),
+    row("days that history stays online after a journey's end (`history_days`)", (terms) =>
+      days(terms, terms.historyDays),
+    ),
+    row("days that raw inbound messages are kept (`inbound_days`)", (terms) =>
       terms.inboundDays === 0 ? "" : days(terms, terms.inboundDays),
     ),
   ];

@@ -5,8 +5,8 @@ export const watchSettings = {
   watchersMax: integer("LEADLINE_WATCHERS_MAX", 50_000, [1, 1_000_000], {
     about: "Open watches on this instance. More are refused with RATE_LIMITED.",
   }),
-  tenantWatchersMax: integer("LEADLINE_TENANT_WATCHERS_MAX", 20_000, [1, 1_000_000], {
-    about: "The same of one tenant.",
+  tenantWatchersMax: integer("LEADLINE_TENANT_WATCHERS_MAX", 40_000, [1, 1_000_000], {
+    about: "The same of one tenant, whatever its tier or an agreement says.",
   }),
   ringEvents: integer("LEADLINE_RING_EVENTS", 1_024, [16, 1_000_000], {
     about: "Events of one tenant kept in memory for watches that are a little behind.",
@@ -24,7 +24,7 @@ export const watchSettings = {
     about: "About the most that one message of a watch takes.",
   }),
   catchUpReads: integer("LEADLINE_CATCH_UP_READS", 8, [1, 100], {
-    about: "Reads at a time for watches that are behind, and for snapshots.",
+    about: "Reads at a time for watches that are behind, for snapshots, and for the change feed.",
   }),
   slowReaderBytes: bytes("LEADLINE_SLOW_READER_BYTES", 8 * MiB, [64 * KiB, 256 * MiB], {
     about: "A watch with more bytes unsent is ended.",

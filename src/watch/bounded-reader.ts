@@ -1,3 +1,5 @@
+import { ErrorReason } from "../../gen/leadline/v1/error_pb.ts";
+import { Refusal } from "../domain/refusal.ts";
 import type { JournalReader } from "../journal/journal.ts";
 import type { Clock } from "./clock.ts";
 
@@ -11,7 +13,7 @@ export type WatchReader = Pick<JournalReader, "heads" | "events" | "stretch" | "
 export function boundReader(reader: WatchReader, clock: Clock, timeoutMs: number): WatchReader {
   const within = <T>(read: Promise<T>): Promise<T> =>
     new Promise((resolve, reject) => {
-      const late = () => reject(new Error(`a read of the journal has not answered in ${timeoutMs} ms`));
+      const late = () => reject(tooLate(timeoutMs));
       const cancel = clock.after(timeoutMs, late);
       read.then(resolve, reject).finally(cancel);
     });
@@ -23,4 +25,11 @@ export function boundReader(reader: WatchReader, clock: Clock, timeoutMs: number
     rows: (query) => within(reader.rows(query)),
     before: (tenant, kind, ids, upTo) => within(reader.before(tenant, kind, ids, upTo)),
   };
+}
+
+function tooLate(timeoutMs: number): Refusal {
+  return new Refusal(
+    ErrorReason.DATABASE_UNAVAILABLE,
+    `a read of the journal has not answered in ${timeoutMs} ms; come back in a moment`,
+  );
 }

@@ -2,6 +2,7 @@ import type { Logger } from "pino";
 import { ErrorReason } from "../../gen/leadline/v1/error_pb.ts";
 import { EndReason } from "../../gen/leadline/v1/watch_pb.ts";
 import type { Bus } from "../bus/bus.ts";
+import { tenantOfJournal } from "../domain/audit-journal.ts";
 import { type Claims, equalClaims } from "../domain/deficit-round-robin.ts";
 import { Refusal } from "../domain/refusal.ts";
 import type { Extension } from "../domain/stored-event.ts";
@@ -15,7 +16,7 @@ import { HeadChecks } from "./head-checks.ts";
 import { Hub } from "./hub.ts";
 import type { HubParts } from "./hub-parts.ts";
 import { type WatchOptions, watchDefaults } from "./options.ts";
-import { Permits } from "./permits.ts";
+import { Permits, type Turn } from "./permits.ts";
 import { AheadRoom } from "./read-ahead.ts";
 import type { Sink, Subscription, WatchSpec } from "./spec.ts";
 import { Turns } from "./turns.ts";
@@ -30,7 +31,7 @@ export interface HubsParts {
   readonly options?: Partial<WatchOptions>;
   /** Default: the system's. */
   readonly clock?: Clock;
-  /** What each tenant may claim of reads and of the event loop. Default: all the same. */
+  /** What each tenant may claim of reads and of the event loop, its audit journal as the other one. Default: all the same. */
   readonly claims?: Claims;
 }
 
@@ -69,7 +70,8 @@ export class Hubs {
   #tickedAtMs: number;
 
   constructor({ reader: unbounded, bus, positions, log, options: given, ...parts }: HubsParts) {
-    const { clock = systemClock, claims = equalClaims } = parts;
+    const { clock = systemClock } = parts;
+    const claims = claimsOfJournals(parts.claims ?? equalClaims);
     const options = { ...watchDefaults, ...given };
     const permits = (max: number) => new Permits(max, options.pageEvents, claims);
     const counts = noCounts();
@@ -111,9 +113,9 @@ export class Hubs {
     const place =
       spec.start.from === "position" ? positions.decode(spec.tenant, spec.start.position, spec.visibility) : undefined;
     const hub = this.#hubs.get(spec.tenant);
-    refuseAbove("instance_streams", this.#watchers, options.watchersMax, "this instance");
+    refuseAbove("instance_streams", this.#watchers, options.watchersMax, "on this instance");
     const ofTenant = hub?.watchers.size ?? 0;
-    refuseAbove("tenant_streams", ofTenant, options.tenantWatchersMax, "the tenant on this instance");
+    refuseAbove("tenant_streams", ofTenant, options.tenantWatchersMax, "of the tenant on this instance");
     const watcher = (hub ?? this.#create(spec.tenant)).join(spec, sink, place, endsAtMs);
     this.#watchers += 1;
     return watcher;
@@ -158,8 +160,8 @@ export class Hubs {
     const { options } = this.#parts;
     let hub = this.#hubs.get(tenant);
     const ofTenant = (hub?.watchers.size ?? 0) + (hub?.growth.waiting ?? 0);
-    refuseAbove("tenant_streams", ofTenant, options.tenantWatchersMax, "the tenant on this instance");
-    refuseAbove("instance_streams", this.#watchers + this.#waiting, options.watchersMax, "this instance");
+    refuseAbove("tenant_streams", ofTenant, options.tenantWatchersMax, "of the tenant on this instance");
+    refuseAbove("instance_streams", this.#watchers + this.#waiting, options.watchersMax, "on this instance");
     hub ??= this.#create(tenant);
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#waiting += 1;
@@ -172,6 +174,21 @@ export class Hubs {
       this.#waiting -= 1;
       if (hub.watchers.size === 0) hub.emptySinceMs = this.#parts.clock.elapsedMs();
     }
+  }
+
+  /**
+   * Reads a tenant's journal for somebody who does not watch it, by the tenant's turn among its watches that are behind, and in
+   * a bounded time.
+   *
+   * @returns undefined: by its turn nobody wanted it
+   */
+  read<T>(
+    turn: Turn,
+    task: (reader: WatchReader) => Promise<T>,
+    sizeOf: (result: T) => number,
+  ): Promise<T | undefined> {
+    const { catchUpReads, reader } = this.#parts;
+    return catchUpReads.use(turn, () => task(reader), sizeOf);
   }
 
   /**
@@ -282,13 +299,22 @@ export class Hubs {
   }
 }
 
+/** Hubs work under the keys of journals: the audit journal of a tenant claims what its tenant may. */
+function claimsOfJournals(claims: Claims): Claims {
+  return {
+    weightOf: (journal) => claims.weightOf(tenantOfJournal(journal)),
+    hasReserve: (journal) => claims.hasReserve(tenantOfJournal(journal)),
+  };
+}
+
 function draining(): Refusal {
   return new Refusal(ErrorReason.DRAINING, "the instance is stopping; resume on another one");
 }
 
 function refuseAbove(limit: string, open: number, max: number, where: string): void {
   if (open < max) return;
-  throw new Refusal(ErrorReason.RATE_LIMITED, `${open} watches are open on ${where}, and ${max} are accepted`, {
+  const message = `${open} watches ${where} are open, and ${max} are accepted; end some, or open it on another instance`;
+  throw new Refusal(ErrorReason.RATE_LIMITED, message, {
     metadata: { limit, allowed: String(max), used: String(open) },
   });
 }

@@ -7,7 +7,7 @@ const MIB = 1024 * KIB;
 export interface WatchOptions {
   /** Open watches on this instance; more are refused with RATE_LIMITED. Default 50,000. */
   readonly watchersMax: number;
-  /** Open watches of one tenant on this instance; more are refused with RATE_LIMITED. Default 20,000. */
+  /** Open watches of one tenant on this instance; more are refused with RATE_LIMITED. Default 40,000. */
   readonly tenantWatchersMax: number;
 
   /** Events of one tenant kept in memory for watches that are a little behind. Default 1,024. */
@@ -29,7 +29,7 @@ export interface WatchOptions {
   readonly pageEvents: number;
   /** Rows that one page of a snapshot takes. Default 250. */
   readonly snapshotRows: number;
-  /** Reads at a time for watches that are behind, and for snapshots; and pages that are read ahead for them. Default 8. */
+  /** Reads at a time for watches that are behind, for snapshots and the change feed; and pages read ahead. Default 8. */
   readonly catchUpReads: number;
   /** Reads at a time that fill holes, which all live watches of a tenant wait for. Default 8. */
   readonly fillReads: number;
@@ -80,7 +80,7 @@ export interface WatchOptions {
 
 export const watchDefaults: WatchOptions = {
   watchersMax: 50_000,
-  tenantWatchersMax: 20_000,
+  tenantWatchersMax: 40_000,
   ringEvents: 1_024,
   ringBytes: 4 * MIB,
   messageBytes: 256 * KIB,

@@ -1,6 +1,6 @@
 import { type Claims, DeficitRoundRobin } from "../domain/deficit-round-robin.ts";
 
-/** A read of the journal for a tenant's watches. */
+/** A read of the journal for a tenant's watches, or for its change feed. */
 export interface Turn {
   readonly tenant: string;
   /** Rows or events that it reads, at most. */
@@ -15,7 +15,7 @@ interface Waiting {
 }
 
 /**
- * Bounds how many reads run at a time. The others wait, one for each watcher at most, and have their turns by deficit round
+ * Bounds how many reads run at a time. The others wait, one for each watcher or call at most, and have their turns by deficit round
  * robin over tenants: a read costs what it may read, and what it has not read is given back.
  */
 export class Permits {

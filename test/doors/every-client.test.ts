@@ -1,9 +1,11 @@
 import { Code, ConnectError } from "@connectrpc/connect";
 import { describe, expect, test } from "vitest";
 import { BadRequestSchema, ErrorInfoSchema, RetryInfoSchema } from "../../gen/google/rpc/error_details_pb.ts";
+import { ErrorReason } from "../../gen/leadline/v1/error_pb.ts";
 import { OrderService, type WatchOrdersResponse } from "../../gen/leadline/v1/order_service_pb.ts";
 import { TenantService } from "../../gen/leadline/v1/tenant_service_pb.ts";
 import { EndReason } from "../../gen/leadline/v1/watch_pb.ts";
+import { Refusal } from "../../src/domain/refusal.ts";
 import { callerKinds } from "./callers.ts";
 import { SECRET, World, within } from "./world.ts";
 
@@ -203,6 +205,16 @@ describe.each(callerKinds)("$name", (kind) => {
     expect(error.code).toBe(Code.InvalidArgument);
     expect(infoOf(error).reason).toBe("POSITION_INVALID");
     expect(got).toEqual([]);
+  });
+
+  test("a watch that is refused past a limit is told what the limits say of it", async () => {
+    await using world = await World.open();
+    const watch = await begin(kind.open(world).stream(watchOrders, {}));
+    const metadata = { limit: "snapshot_rows", allowed: "3", used: "more than 3" };
+    (await world.hub.next()).refuse(new Refusal(ErrorReason.LIMIT_EXCEEDED, "filter the watch", { metadata }));
+    const error = await errorOf(watch.iterator.next());
+    expect(error.code).toBe(Code.ResourceExhausted);
+    expect(infoOf(error).metadata).toMatchObject({ ...metadata, explained_to: "key_test" });
   });
 
   test.each([

@@ -1,6 +1,7 @@
 import { create, type MessageInitShape, toBinary, toJsonString } from "@bufbuild/protobuf";
 import { WatchOrdersResponseSchema } from "../../gen/leadline/v1/order_service_pb.ts";
 import type { EndReason } from "../../gen/leadline/v1/watch_pb.ts";
+import type { Refusal } from "../../src/domain/refusal.ts";
 import type { OpenWatch } from "../../src/doors/pipeline.ts";
 import type { Codec, Sink, WatchSpec } from "../../src/watch/spec.ts";
 
@@ -45,6 +46,11 @@ export class OpenedWatch {
   end(reason: EndReason, retryAfterMs = 0): void {
     this.isOver = true;
     this.sink.finish({ how: "ended", reason, retryAfterMs });
+  }
+
+  refuse(refusal: Refusal): void {
+    this.isOver = true;
+    this.sink.finish({ how: "refused", refusal });
   }
 
   reset(): void {

@@ -50,6 +50,11 @@ class CountingLimits implements Limits {
     return Number.MAX_SAFE_INTEGER;
   }
 
+  /** Says whom it was asked for, as the limits say the tier. */
+  explained({ id }: Principal, { reason, message, metadata }: Refusal): Refusal {
+    return new Refusal(reason, message, { metadata: { ...metadata, explained_to: id } });
+  }
+
   watch(): () => void {
     this.open++;
     return () => {

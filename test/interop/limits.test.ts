@@ -29,7 +29,7 @@ let tenants = 0;
 /** Milliseconds that a refusal for a size says to wait: nothing but another limit would help. */
 const UNTIL_RAISED = 3_600_000;
 
-/** A refusal's limit, and how long it says to wait: "a moment", or for its size. */
+/** A refusal's limit, its tier (none where a setting bounds: toEqual passes over what is undefined), and how long it says to wait: "a moment", or for its size. */
 async function limitOf(call: Promise<unknown>) {
   const error = await call.then(
     () => undefined,
@@ -38,8 +38,9 @@ async function limitOf(call: Promise<unknown>) {
   if (error === undefined) return undefined;
   const [info] = error.findDetails(ErrorInfoSchema);
   const [retry] = error.findDetails(RetryInfoSchema);
-  const { limit, allowed, used, helps } = info?.metadata ?? {};
-  return { code: error.code, reason: info?.reason, limit, allowed, used, waits: waitOf(retry?.retryDelay), helps };
+  const { limit, allowed, used, tier, helps } = info?.metadata ?? {};
+  const waits = waitOf(retry?.retryDelay);
+  return { code: error.code, reason: info?.reason, limit, allowed, used, tier, waits, helps };
 }
 
 function waitOf(delay: Duration | undefined): string {

@@ -3,6 +3,7 @@ import { durationFromMs } from "@bufbuild/protobuf/wkt";
 import { expect, test } from "vitest";
 import { ReadChangesRequestSchema } from "../../gen/leadline/v1/change_service_pb.ts";
 import { createChangeService } from "../../src/service/change-service.ts";
+import type { Turn } from "../../src/watch/permits.ts";
 import { Positions } from "../../src/wire/position.ts";
 import { openTestJournal } from "../support/journal.ts";
 import { shared } from "../support/shared.ts";
@@ -26,7 +27,7 @@ test("who waits asks the database before and after, and not meanwhile", async ()
     },
   });
   const service = createChangeService({
-    journal: counting,
+    read: (_turn, task) => task(counting),
     positions: new Positions(Buffer.alloc(32, 7)),
     grown(tenant, after) {
       asked.resolve({ tenant, after });
@@ -51,4 +52,26 @@ test("who waits asks the database before and after, and not meanwhile", async ()
   await answer;
   expect(reads).toBe(2 * before);
   expect(open).toBe(0);
+});
+
+test("a call that is gone by its turn reads nothing, and one that is not takes it for its tenant", async () => {
+  const turns: Turn[] = [];
+  let reads = 0;
+  const service = createChangeService({
+    async read(turn, task) {
+      turns.push(turn);
+      if (!turn.wanted()) return undefined;
+      reads++;
+      return task(journal);
+    },
+    positions: new Positions(Buffer.alloc(32, 7)),
+    grown: () => Promise.reject(new Error("nobody waits")),
+    waits: () => () => undefined,
+  });
+  const request = create(ReadChangesRequestSchema, { pageSize: 7 });
+  const gone = { ...callWith("acme"), signal: AbortSignal.abort(new Error("gone")) };
+  await expect(service.readChanges(request, gone)).rejects.toThrow("gone");
+  expect(reads).toBe(0);
+  await service.readChanges(request, callWith("acme"));
+  expect([reads, turns.map(({ tenant, items }) => [tenant, items])]).toEqual([1, Array(2).fill(["acme", 7])]);
 });

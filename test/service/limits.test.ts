@@ -101,7 +101,7 @@ describe("calls in a second", () => {
     const { limits: counted } = limits({ termsOf: () => agreed, instead: { callsPerSecond: 10 } });
     expect(untilRefused(() => counted.call(key("key_a"), here)).times).toBe(3);
     expect(untilRefused(() => counted.watch(key("key_a"), resuming)).refusal.metadata).toMatchObject({ allowed: "2" });
-    expect(counted.usedBy("t")).toEqual({ calls: 3, streams: 2 });
+    expect(counted.usedBy("t")).toEqual({ calls: 3, streams: 2, opens: 2 });
   });
 
   test("other terms hold from the next call on, and streams that are open stay counted", () => {
@@ -167,7 +167,10 @@ describe("streams", () => {
     const { limits: counted } = limits(options(10));
     const storm = untilRefused(() => counted.watch(key("key_a"), fresh));
     expect(storm.times).toBe(8);
-    expect(storm.refusal.metadata).toEqual({ limit: `${of}_streams`, allowed: "8", used: "8" });
+    expect(storm.refusal.metadata).toEqual({
+      ...{ limit: `${of}_streams`, allowed: "8", used: "8", kept_for_resuming: "2" },
+    });
+    expect(storm.refusal.message).toMatch(/8 streams open here, beside 2 kept for watches that resume, and 8 are; /);
     expect(untilRefused(() => counted.watch(key("key_a"), resuming)).times).toBe(2);
   });
 
@@ -186,7 +189,8 @@ describe("streams", () => {
       expect(storm.refusal).toMatchObject({
         reason: ErrorReason.RATE_LIMITED,
         retryAfterMs: 600,
-        metadata: { limit, allowed: "8", used: "9" },
+        metadata: { limit, allowed: "8", used: "9", kept_for_resuming: "2" },
+        message: expect.stringMatching(/more than 8 .+, beside 2 kept for watches that resume; spread them$/),
       });
       const resumed = untilRefused(() => counted.watch(key("key_a"), resuming)());
       expect(resumed.times).toBe(2);

@@ -3,7 +3,9 @@ import { glob } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { ErrorReason } from "../../gen/leadline/v1/error_pb.ts";
+import { settingsMarkdown } from "../../src/config.ts";
 import { Code, type Reason, Refusal } from "../../src/domain/refusal.ts";
+import { OWN_MAPPINGS_MAX } from "../../src/service/flows/mappings.ts";
 import { limitTable } from "../../src/service/limit-table.ts";
 
 /*
@@ -25,14 +27,25 @@ function call(text: string, from: number): string {
   throw new Error("a bracket is not closed");
 }
 
+/** The message of the refusal made at a place; where it stands before it, from there. */
+function messageAt(text: string, index: number): string {
+  const [, message = ""] =
+    /^new Refusal\(\s*ErrorReason\.[A-Z_]+,\s*(`[^`]*`|"[^"]*"|message\b)/.exec(text.slice(index)) ?? [];
+  if (message !== "message") return message;
+  const [, before = ""] =
+    /const message =\s*(`[^`]*`)/.exec(text.slice(text.lastIndexOf("const message =", index))) ?? [];
+  return before;
+}
+
 /** What is written of each refusal of one of these reasons, by its place. */
-async function refusals(): Promise<{ place: string; reason: string; text: string }[]> {
-  const found: { place: string; reason: string; text: string }[] = [];
+async function refusals(): Promise<{ place: string; reason: string; text: string; message: string }[]> {
+  const found: { place: string; reason: string; text: string; message: string }[] = [];
   for await (const file of glob("**/*.ts", { cwd: root })) {
     const text = readFileSync(join(root, file), "utf8");
     for (const match of text.matchAll(/new Refusal\(\s*ErrorReason\.([A-Z_]+)/g)) {
       const [, reason = ""] = match;
-      if (BOUNDS.includes(reason)) found.push({ place: file, reason, text: call(text, match.index) });
+      if (BOUNDS.includes(reason))
+        found.push({ place: file, reason, text: call(text, match.index), message: messageAt(text, match.index) });
     }
   }
   return found;
@@ -57,6 +70,15 @@ describe("every refusal of a bound", async () => {
       if (reason !== "MESSAGE_TOO_LARGE") expect(text).toMatch(/used: (String\(|`more than)/);
     }
   });
+
+  test.each(all)("$reason in $place says what would help", ({ place, reason, message }) => {
+    expect(message.length, "the message is found").toBeGreaterThan(20);
+    // An item that the full list refuses says first why it is no event yet, and that is what helps.
+    if (place === "service/import/work-list.ts") return;
+    // Whatever is too much carries a `helps` beside its message: see test/interop/limits.test.ts.
+    const { tooMuch } = new Refusal(ErrorReason[reason as keyof typeof ErrorReason] as Reason, "");
+    if (!tooMuch) expect(message).toMatch(/(; |: |, so )(?!and )([a-z]|\$\{(help|instead)\})/);
+  });
 });
 
 describe("the table of limits", () => {
@@ -64,7 +86,7 @@ describe("the table of limits", () => {
   const named =
     /(?:limit: |(?:tooMany|tooManyOpen|overloaded|refuseAbove|reached|connectionRefused)\((?:door, )?)"([a-z_]+)"/g;
   /** Those of one order or booking, and of a tier: what is past them is not RESOURCE_EXHAUSTED. */
-  const ofSubjectsAndTiers = ["history_days", "named_in_reports", "own_mappings", "reports", "subject_bytes"];
+  const ofSubjectsAndTiers = ["history_days", "named_in_reports", "reports", "subject_bytes"];
 
   test("has every limit that a refusal names", async () => {
     const names = new Set<string>();
@@ -72,6 +94,18 @@ describe("the table of limits", () => {
       for (const [, name = ""] of readFileSync(join(root, file), "utf8").matchAll(named)) names.add(name);
     expect(names.size).toBeGreaterThan(25);
     expect([...names].filter((name) => !(name in limitTable)).sort()).toEqual(ofSubjectsAndTiers);
+  });
+
+  test("says of what a tenant may keep how much that is", () => {
+    expect(limitTable.own_mappings.what).toContain(OWN_MAPPINGS_MAX.toLocaleString("en"));
+    expect(limitTable.work_items.past).toContain("SUBJECT_FULL");
+  });
+
+  test("names settings that there are", () => {
+    const settings = settingsMarkdown();
+    const named = Object.values(limitTable).flatMap((row) => ("setting" in row ? [row.setting] : []));
+    expect(named.length).toBeGreaterThan(25);
+    expect(named.filter((setting) => !settings.includes(`\`${setting}\``))).toEqual([]);
   });
 
   test("has its limits for each credential, tenant, address and instance", () => {

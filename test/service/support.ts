@@ -53,7 +53,8 @@ export async function startService(appUrl?: string): Promise<Service> {
     pageTokens: new PageTokens(secret),
     here: {
       allowanceOf: ({ tier }) => tierTerms(tier).allowance,
-      usedBy: () => ({ calls: 0, streams: 0 }),
+      usedBy: () => ({ calls: 0, streams: 0, opens: 0 }),
+      resumeReservePercent: 20,
     },
     changed: async (id) => void service.changed.push(id),
     revoked: (id) => service.revoked.push(id),

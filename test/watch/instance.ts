@@ -3,6 +3,7 @@ import { pino } from "pino";
 import { OrderFilterSchema } from "../../gen/leadline/v1/order_pb.ts";
 import type { Bus } from "../../src/bus/bus.ts";
 import { InProcessBus } from "../../src/bus/in-process.ts";
+import type { Claims } from "../../src/domain/deficit-round-robin.ts";
 import { compileOrderFilter } from "../../src/domain/filter.ts";
 import { SubjectKind } from "../../src/domain/subject.ts";
 import { Hubs } from "../../src/watch/hubs.ts";
@@ -20,6 +21,7 @@ export interface InstanceOptions {
   readonly clock?: FakeClock;
   readonly bus?: Bus;
   readonly options?: Partial<WatchOptions>;
+  readonly claims?: Claims;
 }
 
 /** One instance's watches over a journal in memory, on a clock of the test's own. */
@@ -30,13 +32,13 @@ export class Instance {
   readonly hubs: Hubs;
   readonly logged: Record<string, unknown>[] = [];
 
-  constructor({ journal, clock, bus, options }: InstanceOptions = {}) {
+  constructor({ journal, clock, bus, options, claims }: InstanceOptions = {}) {
     this.journal = journal ?? new MemoryJournal();
     this.clock = clock ?? new FakeClock();
     this.bus = bus ?? new InProcessBus();
     const log = pino({ level: "info" }, { write: (line: string) => void this.logged.push(JSON.parse(line)) });
     const parts = { reader: this.journal, bus: this.bus, positions, log, clock: this.clock };
-    this.hubs = new Hubs(options ? { ...parts, options } : parts);
+    this.hubs = new Hubs({ ...parts, ...(options && { options }), ...(claims && { claims }) });
   }
 
   /** Commits here: the hub is told, and the other instances are. */
