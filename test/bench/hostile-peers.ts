@@ -17,7 +17,9 @@ export interface Met {
   /** Connections that the server closed. */
   readonly closed: number;
   readonly open: number;
-  readonly sentMb: number;
+  /** Connections that came about. */
+  readonly connected: Readonly<Record<Door, number>>;
+  readonly sentBytes: Readonly<Record<Door, number>>;
 }
 
 export type PeerQuestions = { start: { asked: Peers; answered: null }; stop: { asked: null; answered: Met } };
@@ -27,16 +29,17 @@ const PAUSE_MS = 1_000;
 /** What a peer has not got rid of: it waits with more. */
 const UNSENT_MAX = 256 * 1024;
 
-const met = { closed: 0, sent: 0 };
+const noneMet = () => ({ closed: 0, connected: { grpc: 0, http: 0 }, sentBytes: { grpc: 0, http: 0 } });
+let met = noneMet();
 const peers = new Set<{ stop(): void; open(): boolean }>();
 
-function startPeer(port: number, attack: Attack, beatMs: number): void {
+function startPeer(door: Door, port: number, attack: Attack, beatMs: number): void {
   let socket: Socket | undefined;
   let n = 0;
   let back: NodeJS.Timeout | undefined;
   const send = (bytes: Buffer) => {
     if (bytes.length === 0 || !socket?.writable || socket.writableLength > UNSENT_MAX) return;
-    met.sent += bytes.length;
+    met.sentBytes[door] += bytes.length;
     socket.write(bytes);
   };
   const open = () => {
@@ -49,7 +52,10 @@ function startPeer(port: number, attack: Attack, beatMs: number): void {
         back = setTimeout(open, PAUSE_MS);
       });
     if (!attack.deaf) socket.resume();
-    socket.once("connect", () => send(attack.opening));
+    socket.once("connect", () => {
+      met.connected[door] += 1;
+      send(attack.opening);
+    });
   };
   // Peers do not beat together.
   const first = setTimeout(open, Math.random() * beatMs);
@@ -71,7 +77,7 @@ answer<PeerQuestions>({
     const make = kinds[kind];
     if (!make) throw new Error(`no hostile kind ${kind}`);
     for (const door of ["grpc", "http"] as const) {
-      for (let i = 0; i < each; i++) startPeer(ports[door], make(door, key), beatMs);
+      for (let i = 0; i < each; i++) startPeer(door, ports[door], make(door, key), beatMs);
     }
     return null;
   },
@@ -79,8 +85,8 @@ answer<PeerQuestions>({
     const open = [...peers].filter((peer) => peer.open()).length;
     for (const peer of peers) peer.stop();
     peers.clear();
-    const told = { closed: met.closed, open, sentMb: Math.round(met.sent / 2 ** 20) };
-    Object.assign(met, { closed: 0, sent: 0 });
+    const told = { ...met, open };
+    met = noneMet();
     return told;
   },
 });

@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { Tier } from "../../gen/leadline/v1/tenant_pb.ts";
 import { startChild } from "./child.ts";
-import { kinds } from "./hostile-kinds.ts";
+import { type Door, kinds } from "./hostile-kinds.ts";
 import type { Met, PeerQuestions } from "./hostile-peers.ts";
 import {
   type BenchOptions,
@@ -60,6 +60,8 @@ export async function hostile(options: BenchOptions): Promise<BenchResult> {
 
   const names = namesOf(process.env.BENCH_HOSTILE_KINDS);
   const seconds = options.seconds / options.pairs / 2;
+  // Also in the shortest of rounds every peer has its beats.
+  const beatMs = Math.min(BEAT_MS, seconds * 500);
   const rounds = new Map<string, Rounds>();
   const failed: string[] = [];
   let calls = 0;
@@ -82,10 +84,12 @@ export async function hostile(options: BenchOptions): Promise<BenchResult> {
     return of;
   };
   const beside = async (kind: string) => {
-    await peers.ask("start", { kind, ports, each, beatMs: BEAT_MS, key });
+    await peers.ask("start", { kind, ports, each, beatMs, key });
     await new Promise((resolve) => setTimeout(resolve, Math.min(SETTLING_SECONDS, seconds) * 1_000));
     const of = await measure(kind);
     of.met = await peers.ask("stop", null);
+    const missed = neverCame(kind, of.met);
+    if (missed.length > 0) throw new Error(missed.join(", "));
     // What they leave behind is not the next round's: closed connections, lines that are still worked off.
     await new Promise((resolve) => setTimeout(resolve, Math.min(SETTLING_SECONDS, seconds) * 1_000));
   };
@@ -123,10 +127,21 @@ export async function hostile(options: BenchOptions): Promise<BenchResult> {
       cpu_percent_of_a_core: ofEach(({ cpu, p99 }) => percent(cpu, p99.length * seconds)),
       closed_by_the_server: ofEach(({ met }) => met?.closed ?? 0),
       open_at_the_end: ofEach(({ met }) => met?.open ?? 0),
-      sent_mb: ofEach(({ met }) => met?.sentMb ?? 0),
+      sent_mb: ofEach(({ met }) => Math.round(((met?.sentBytes.grpc ?? 0) + (met?.sentBytes.http ?? 0)) / MIB)),
       rss_growth_mb: rounded(growth),
     },
   };
+}
+
+/** What is missing of an attack: calls beside one that never came are as fast as alone, and would show nothing. */
+export function neverCame(kind: string, { connected, sentBytes }: Pick<Met, "connected" | "sentBytes">): string[] {
+  return (["grpc", "http"] as const satisfies readonly Door[]).flatMap((door) => {
+    const attack = kinds[kind]?.(door, "");
+    if (!attack) throw new Error(`no hostile kind ${kind}`);
+    if (connected[door] === 0) return [`no peer of ${kind} reached the ${door} door`];
+    const sendsAny = attack.opening.length + attack.beat(0).length > 0;
+    return sendsAny && sentBytes[door] === 0 ? [`peers of ${kind} sent nothing to the ${door} door`] : [];
+  });
 }
 
 /** The kinds named in a text, separated by commas; all when there is none. */

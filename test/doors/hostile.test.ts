@@ -5,13 +5,57 @@ import { gzipSync } from "node:zlib";
 import { create, toBinary } from "@bufbuild/protobuf";
 import { describe, expect, test } from "vitest";
 import { GetOrderRequestSchema } from "../../gen/leadline/v1/order_service_pb.ts";
+import { frame as http2Frame, literals } from "../bench/frames.ts";
 import { frame, grpcStatusOf, rawAnswer, rawCall, rawSession, reasonOf } from "./raw.ts";
-import { World, within } from "./world.ts";
+import { BEARER, World, within } from "./world.ts";
 
 /* Each bound that peers are held to, past which there is more than what `listener.test.ts` shows of silence. */
 
 const GET_ORDER = "/leadline.v1.OrderService/GetOrder";
 const requestBytes = toBinary(GetOrderRequestSchema, create(GetOrderRequestSchema, { orderId: "ord_1" }));
+
+/** Frames of HTTP/2 that a call begins with (RFC 9113, section 6). */
+const [DATA, HEADERS, SETTINGS, CONTINUATION] = [0, 1, 4, 9];
+const [END_STREAM, END_HEADERS] = [1, 4];
+const NOTHING = Buffer.alloc(0);
+const PREFACE = Buffer.concat([Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"), http2Frame(SETTINGS, 0, 0, NOTHING)]);
+/** A call's headers in one block. */
+const HEADER_BLOCK = literals([
+  ...[":method POST", ":scheme http", `:path ${GET_ORDER}`, ":authority localhost"].map(pair),
+  ...["content-type application/grpc", "te trailers", `authorization Bearer ${BEARER}`].map(pair),
+]);
+/** nghttp2, and Node with it, takes so many frames of CONTINUATION for one block. */
+const CONTINUATIONS_MAX = 8;
+
+/** A header that the server remembers, and then an index of a byte for it, again and again (RFC 7541, sections 6.2.1 and 6.1). */
+const HEADER_BOMB = Buffer.concat([
+  Buffer.of(0x40),
+  literals([["x-flood", "x".repeat(3_000)]]).subarray(1),
+  Buffer.alloc(12_000, 0x80 | 62),
+]);
+
+function pair(text: string): [name: string, value: string] {
+  const [name = "", ...value] = text.split(" ");
+  return [name, value.join(" ")];
+}
+
+/** The types of the frames among what was received. */
+function frameTypes(received: Buffer): number[] {
+  const types: number[] = [];
+  for (let at = 0; at + 9 <= received.length; at += 9 + received.readUIntBE(at, 3)) types.push(received[at + 3] ?? 0);
+  return types;
+}
+
+/** A socket of a peer that writes what it likes. */
+function rawPeer(world: World, port: number) {
+  const socket = connect(port, "127.0.0.1");
+  world.onClose(() => void socket.destroy());
+  const received: Buffer[] = [];
+  // Who is closed while it writes sees an error first.
+  socket.on("error", () => {}).on("data", (chunk: Buffer) => received.push(chunk));
+  const gone = new Promise<void>((resolve) => socket.once("close", () => resolve()));
+  return { socket, received, gone };
+}
 
 async function closed(socket: Socket): Promise<void> {
   socket.on("error", () => {}).resume();
@@ -58,6 +102,54 @@ describe.each(["http", "grpc"] as const)("the %s door", (door) => {
     const socket = connect(portOf(world), "127.0.0.1");
     socket.write("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
     await closed(socket);
+  });
+
+  test("answers a call whose headers come in as many frames as they may", async () => {
+    await using world = await World.open();
+    const { socket, received } = rawPeer(world, portOf(world));
+    socket.write(Buffer.concat([PREFACE, http2Frame(HEADERS, 0, 1, HEADER_BLOCK.subarray(0, 20))]));
+    for (let i = 1; i < CONTINUATIONS_MAX; i++)
+      socket.write(http2Frame(CONTINUATION, 0, 1, HEADER_BLOCK.subarray(19 + i, 20 + i)));
+    socket.write(http2Frame(CONTINUATION, END_HEADERS, 1, HEADER_BLOCK.subarray(19 + CONTINUATIONS_MAX)));
+    socket.write(http2Frame(DATA, END_STREAM, 1, frame(requestBytes)));
+    await expect.poll(() => frameTypes(Buffer.concat(received)), { timeout: 5_000 }).toContain(DATA);
+    expect(socket.destroyed).toBe(false);
+  });
+
+  test("closes a connection whose headers come in drips, in the time that a ping may take, and answers others", async () => {
+    await using world = await World.open({ [door]: { pingIntervalMs: 50, pingTimeoutMs: 100 } });
+    const { socket, gone } = rawPeer(world, portOf(world));
+    socket.write(Buffer.concat([PREFACE, http2Frame(HEADERS, 0, 1, HEADER_BLOCK.subarray(0, 20))]));
+    // Slower by far than would be needed to be closed for their number.
+    let drips = 0;
+    const dripping = setInterval(() => {
+      socket.write(http2Frame(CONTINUATION, 0, 1, HEADER_BLOCK.subarray(20 + drips, 21 + drips)));
+      drips += 1;
+    }, 500);
+    world.onClose(() => clearInterval(dripping));
+    expect(await statusElsewhere(world)).toBe("0");
+    await within(5_000, gone, "the connection was left open");
+    expect(drips).toBeLessThan(CONTINUATIONS_MAX);
+    expect(await statusElsewhere(world)).toBe("0");
+  });
+
+  test.each([
+    ["empty frames", NOTHING],
+    ["many headers", literals([["x-flood", "x".repeat(8_000)]])],
+    ["one large header that is named over and over", HEADER_BOMB],
+  ])("closes a connection whose headers do not end: %s; and answers others", async (_what, more) => {
+    await using world = await World.open();
+    const { socket, gone } = rawPeer(world, portOf(world));
+    socket.write(Buffer.concat([PREFACE, http2Frame(HEADERS, 0, 1, HEADER_BLOCK)]));
+    const flood = Buffer.concat(Array(4).fill(http2Frame(CONTINUATION, 0, 1, more)));
+    // As fast as they are taken, for as long as they are.
+    const send = (): void => {
+      while (!socket.destroyed) if (!socket.write(flood)) return void socket.once("drain", send);
+    };
+    send();
+    expect(await statusElsewhere(world)).toBe("0");
+    await within(5_000, gone, "the connection was left open");
+    expect(await statusElsewhere(world)).toBe("0");
   });
 
   test("closes a connection whose peer resets streams faster than it may", async () => {

@@ -1,7 +1,7 @@
 import type { ClientHttp2Session } from "node:http2";
 import { type DescMethod, type Message, toBinary, toJsonString } from "@bufbuild/protobuf";
+import type { Reachable } from "../doors/callers.ts";
 import { frame, rawAnswer, rawSession } from "../doors/raw.ts";
-import type { InteropWorld } from "./world.ts";
 
 /** One way to call, without any RPC library: the answer is every byte that came, headers and trailers too. */
 export interface RawWay {
@@ -12,7 +12,7 @@ export interface RawWay {
 }
 
 /** The ways of both doors: gRPC, gRPC-Web and Connect, in both codecs, over HTTP/1.1 and HTTP/2. */
-export function rawWays(world: InteropWorld): RawWay[] {
+export function rawWays(world: Reachable): RawWay[] {
   const grpc = rawSession(world, world.grpcPort);
   const http = rawSession(world, world.httpPort);
   return [
@@ -48,7 +48,7 @@ function overHttp2(name: string, session: ClientHttp2Session, type: string, code
   };
 }
 
-function overHttp1(name: string, world: InteropWorld, type: string, codec: RawWay["codec"]): RawWay {
+function overHttp1(name: string, world: Reachable, type: string, codec: RawWay["codec"]): RawWay {
   return {
     name,
     codec,
@@ -72,10 +72,13 @@ export interface RawStreamWay {
 }
 
 /** The ways of both doors to open a stream. */
-export function rawStreamWays(world: InteropWorld): RawStreamWay[] {
+export function rawStreamWays(world: Reachable): RawStreamWay[] {
+  const grpc = rawSession(world, world.grpcPort);
+  const http = rawSession(world, world.httpPort);
   return [
-    streamOverHttp2("gRPC on the gRPC door", rawSession(world, world.grpcPort), "application/grpc", "proto"),
-    streamOverHttp2("Connect over HTTP/2", rawSession(world, world.httpPort), "application/connect+json", "json"),
+    streamOverHttp2("gRPC on the gRPC door", grpc, "application/grpc", "proto"),
+    streamOverHttp2("gRPC on the HTTP door", http, "application/grpc+json", "json"),
+    streamOverHttp2("Connect over HTTP/2", http, "application/connect+json", "json"),
     streamOverHttp1("Connect over HTTP/1.1", world, "application/connect+proto", "proto"),
     streamOverHttp1("gRPC-Web over HTTP/1.1", world, "application/grpc-web+json", "json"),
   ];
@@ -105,7 +108,7 @@ function streamOverHttp2(
   };
 }
 
-function streamOverHttp1(name: string, world: InteropWorld, type: string, codec: RawWay["codec"]): RawStreamWay {
+function streamOverHttp1(name: string, world: Reachable, type: string, codec: RawWay["codec"]): RawStreamWay {
   return {
     name,
     codec,

@@ -1,6 +1,7 @@
 import { expect, test } from "vitest";
 import { ErrorReason } from "../../gen/leadline/v1/error_pb.ts";
 import type { Claims } from "../../src/domain/deficit-round-robin.ts";
+import { Refusal } from "../../src/domain/refusal.ts";
 import { CommandQueue, type Pending } from "../../src/journal/command-queue.ts";
 import { ask } from "./commands.ts";
 
@@ -64,6 +65,52 @@ test("a tenant that is set aside has no turn until it is let go, and what came m
   queue.letGo("big");
   expect(namesOf(queue.take(10))).toEqual(["7"]);
   expect(queue.takeAside("nobody", 10)).toEqual([]);
+});
+
+/** What the queue says of one command more. */
+function refusalOf(queue: CommandQueue, tenant: string): unknown {
+  try {
+    queue.push(pending(tenant, "one more"));
+    return undefined;
+  } catch (error) {
+    const { reason, metadata } = error instanceof Refusal ? error : expect.fail(String(error));
+    return { reason, ...metadata };
+  }
+}
+
+test("tenant_queued_commands: a tenant's commands wait up to a number of their own, and others' beside them", () => {
+  const queue = new CommandQueue({ maxQueuedPerTenant: 2, maxQueued: 10 });
+  for (const order of ["1", "2"]) queue.push(pending("a", order));
+  const due = { reason: ErrorReason.OVERLOADED, limit: "tenant_queued_commands", allowed: "2", used: "2" };
+  expect(refusalOf(queue, "a")).toEqual(due);
+  expect(refusalOf(queue, "b")).toBeUndefined();
+  expect(queue.size).toBe(3);
+  // What is taken makes room, and what is put back fills it again.
+  const taken = queue.take(10);
+  expect(refusalOf(queue, "a")).toBeUndefined();
+  queue.unshift(taken);
+  expect(refusalOf(queue, "a")).toEqual({ ...due, used: "3" });
+});
+
+test("instance_queued_commands: all tenants' commands wait up to a number", () => {
+  const queue = new CommandQueue({ maxQueuedPerTenant: 2, maxQueued: 3 });
+  for (const tenant of ["a", "b", "c"]) queue.push(pending(tenant, "1"));
+  const due = { reason: ErrorReason.OVERLOADED, limit: "instance_queued_commands", allowed: "3", used: "3" };
+  for (const tenant of ["a", "d"]) expect(refusalOf(queue, tenant), tenant).toEqual(due);
+  expect(namesOf(queue.take(10))).toEqual(["1", "1", "1"]);
+  expect(refusalOf(queue, "d")).toBeUndefined();
+});
+
+test.each([
+  ["tenant_queued_commands", 10_000, () => "a"],
+  ["instance_queued_commands", 20_000, (i: number) => `tenant ${i % 3}`],
+] as const)("%s is %i when nothing else is said", (limit, allowed, tenantOf) => {
+  const queue = new CommandQueue();
+  const one = pending("", "1", 1);
+  const push = (i: number) => queue.push({ ...one, command: { ...one.command, tenant: tenantOf(i) } });
+  for (let i = 0; i < allowed; i++) push(i);
+  const metadata = { limit, allowed: String(allowed), used: String(allowed) };
+  expect(() => push(allowed)).toThrow(expect.objectContaining({ reason: ErrorReason.OVERLOADED, metadata }));
 });
 
 test("commands wait up to a number of bytes; a larger one waits alone", () => {

@@ -9,7 +9,8 @@ import type { Seams } from "./instance.ts";
 /** A variant that is broken on purpose, at a seam, and what must find it out. */
 export interface Broken {
   readonly name: string;
-  readonly seams: Seams;
+  /** New ones for every play: a seam may count, and a seed is one run. */
+  readonly seams: () => Seams;
   readonly seenBy: readonly PromiseName[];
 }
 
@@ -66,7 +67,7 @@ export const BROKEN: readonly Broken[] = [
   {
     name: "predecessors are not compared",
     seenBy: ["resetHonest"],
-    seams: {
+    seams: () => ({
       ...reader((real) => ({
         heads: async (tenants) => new Map([...(await real.heads(tenants))].map(([t, head]) => [t, blindHead(head)])),
         events: async (...of) => (await real.events(...of)).map(blind),
@@ -78,75 +79,91 @@ export const BROKEN: readonly Broken[] = [
         const { previous, events, tenant } = hint.extension;
         return { say: "events", extension: { tenant, previous: blind(previous), events: events.map(blind) } };
       }),
-    },
+    }),
   },
   {
     name: "heads are not compared, and no hint comes",
     seenBy: ["live"],
-    seams: { ...NO_HINTS, options: { headCheckMs: 3_600_000, unverifiedMs: 3_600_000, stallMs: 3_600_000 } },
+    seams: () => ({
+      ...NO_HINTS,
+      options: { headCheckMs: 3_600_000, unverifiedMs: 3_600_000, stallMs: 3_600_000 },
+    }),
   },
   {
     name: "a hint may leave an event out",
     seenBy: ["reliable"],
-    seams: bus((hint) => {
-      if (hint.say !== "events" || hint.extension.events.length < 2) return hint;
-      const [first, second, ...others] = hint.extension.events as [StoredEvent, StoredEvent, ...StoredEvent[]];
-      const events = [first, { ...first, revision: second.revision, eventId: second.eventId }, ...others];
-      return { say: "events", extension: { ...hint.extension, events } };
-    }),
+    seams: () =>
+      bus((hint) => {
+        if (hint.say !== "events" || hint.extension.events.length < 2) return hint;
+        const [first, second, ...others] = hint.extension.events as [StoredEvent, StoredEvent, ...StoredEvent[]];
+        const events = [first, { ...first, revision: second.revision, eventId: second.eventId }, ...others];
+        return { say: "events", extension: { ...hint.extension, events } };
+      }),
   },
   {
     name: "a page skips its last event but one",
     seenBy: ["reliable"],
-    seams: reader((real) => ({
-      stretch: async (query) => {
-        const stretch = await real.stretch(query);
-        if (!stretch || stretch.all < 2) return stretch;
-        const { tenant, kind, after, maxBytes } = query;
-        const page = await real.events(tenant, after + 1n, stretch.all, maxBytes);
-        const kept = page.filter((event, i) => event.kind === kind && i !== page.length - 2);
-        return { ...stretch, events: kept.length, payloads: Buffer.concat(kept.map((event) => event.payload)) };
-      },
-    })),
+    seams: () =>
+      reader((real) => ({
+        stretch: async (query) => {
+          const stretch = await real.stretch(query);
+          if (!stretch || stretch.all < 2) return stretch;
+          const { tenant, kind, after, maxBytes } = query;
+          const page = await real.events(tenant, after + 1n, stretch.all, maxBytes);
+          const kept = page.filter((event, i) => event.kind === kind && i !== page.length - 2);
+          return { ...stretch, events: kept.length, payloads: Buffer.concat(kept.map((event) => event.payload)) };
+        },
+      })),
   },
   {
     name: "a snapshot's rows are newer than its place",
     seenBy: ["convergent"],
-    seams: reader((real) => ({
-      rows: async (query) => (await real.rows(query)).map((row) => ({ ...row, changedRevision: row.createdRevision })),
-    })),
+    seams: () =>
+      reader((real) => ({
+        rows: async (query) =>
+          (await real.rows(query)).map((row) => ({ ...row, changedRevision: row.createdRevision })),
+      })),
   },
   {
     name: "a snapshot lacks a row",
     seenBy: ["convergent"],
-    seams: reader((real) => ({
-      rows: async (query) => {
-        const rows = await real.rows(query);
-        return rows.length > 1 && rows.length < query.limit ? rows.slice(1) : rows;
-      },
-    })),
+    seams: () =>
+      reader((real) => ({
+        rows: async (query) => {
+          const rows = await real.rows(query);
+          return rows.length > 1 && rows.length < query.limit ? rows.slice(1) : rows;
+        },
+      })),
   },
   {
     name: "a message is written twice",
     seenBy: ["unique"],
-    seams: (() => {
+    seams: () => {
       let messages = 0;
       return sink((real, message, isLast) => {
         messages += 1;
         if (messages % 50 === 0) real.write(message, false);
         return real.write(message, isLast);
       });
-    })(),
+    },
   },
   {
     name: "a message is thrown away",
     seenBy: ["reliable"],
-    seams: (() => {
+    seams: () => {
       let messages = 0;
       return sink((real, message, isLast) => {
         messages += 1;
         return messages % 50 === 0 || real.write(message, isLast);
       });
-    })(),
+    },
   },
 ];
+
+/** The seams of the variant of this name; without one, those of the service as it is. */
+export function seamsOf(name: string | undefined): Seams {
+  if (name === undefined) return {};
+  const variant = BROKEN.find((one) => one.name === name);
+  if (!variant) throw new Error(`no variant "${name}"`);
+  return variant.seams();
+}

@@ -3,28 +3,29 @@ import { once } from "node:events";
 import { text } from "node:stream/consumers";
 import { describe, expect, test } from "vitest";
 import { BROKEN, NO_HINTS } from "./broken.ts";
-import { EXPECTED } from "./coverage.ts";
 import { Totals } from "./totals.ts";
 import { type Outcome, play } from "./world.ts";
 
 /* A short run of the simulation; `npm run sim` is the long one. */
 
 const SEEDS = 80;
+/** Seeds in which the rarest happens: a watch that ends in its snapshot, and a client that starts over. */
+const RARE = [99, 170];
+/** Another rule of the service may move what is rare to other seeds: those up to here are played until all has happened. */
+const MORE_SEEDS = 600;
 /** A broken variant must show in so many seeds at most. */
 const BROKEN_SEEDS = 40;
 
-test("no promise is broken in any of the seeds, and the storm is one", async () => {
+test("no promise is broken in any of the seeds, and all that may happen happens in them", async () => {
   const totals = new Totals();
   for (let seed = 1; seed <= SEEDS; seed += 1) totals.add(await play(seed));
-  expect(totals.failed.map(({ seed, faults }) => [seed, faults.slice(0, 3)])).toEqual([]);
-  const { unknown } = totals.coverage.gaps();
-  expect(unknown).toEqual([]);
-  // What is rare needs more seeds than these.
-  for (const kind of ["state", "read"] as const) {
-    for (const name of EXPECTED[kind]) expect(totals.coverage.counts[`${kind}/${name}`], name).toBeGreaterThan(0);
-  }
   expect(totals.deliveries).toBeGreaterThan(SEEDS * 20);
-}, 120_000);
+  for (const seed of RARE) totals.add(await play(seed));
+  for (let seed = SEEDS + 1; seed <= MORE_SEEDS && totals.coverage.gaps().never.length > 0; seed += 1)
+    if (!RARE.includes(seed)) totals.add(await play(seed));
+  expect(totals.failed.map(({ seed, faults }) => [seed, faults.slice(0, 3)])).toEqual([]);
+  expect(totals.coverage.gaps()).toEqual({ never: [], unknown: [] });
+}, 180_000);
 
 test("no promise needs a hint", async () => {
   const failed: unknown[] = [];
@@ -45,11 +46,15 @@ test("a seed gives one run", async () => {
 describe("it is found out when", () => {
   test.each(BROKEN.map((variant) => [variant.name, variant] as const))("%s", async (_name, { seams, seenBy }) => {
     const seen = new Set<string>();
+    let failed: Outcome | undefined;
     for (let seed = 1; seed <= BROKEN_SEEDS && !seenBy.every((promise) => seen.has(promise)); seed += 1) {
-      const { faults } = await play(seed, seams);
-      for (const fault of faults) seen.add(/: (\w+): /.exec(fault)?.[1] ?? fault);
+      const outcome = await play(seed, seams());
+      if (outcome.faults.length > 0) failed = outcome;
+      for (const fault of outcome.faults) seen.add(/: (\w+): /.exec(fault)?.[1] ?? fault);
     }
     expect([...seen]).toEqual(expect.arrayContaining([...seenBy]));
+    // A seed that failed fails again in the same way: that is what seeds are printed for.
+    expect(await play(failed?.seed ?? 0, seams())).toEqual(failed);
   });
 });
 
@@ -71,6 +76,23 @@ describe("npm run sim", () => {
     expect(code).toBe(0);
     expect(out).toMatch(/^state +live +\d+$/m);
     expect(out).toMatch(/^6 seeds, \d+ a minute: \d+ simulated events, \d+ deliveries, 0 seeds failed$/m);
+  });
+
+  test("names the seeds that failed, each of which fails alone and exactly so, and exits 1", async () => {
+    const broken = ["--broken", "a message is written twice"];
+    const many = await sim("--seeds", "6", "--json", ...broken);
+    expect(many.code).toBe(1);
+    const { ok, failed } = JSON.parse(many.out) as { ok: boolean; failed: Pick<Outcome, "seed" | "faults">[] };
+    expect(ok).toBe(false);
+    const [first] = failed;
+    const again = await sim("--seed", String(first?.seed), "--json", ...broken);
+    expect(again.code).toBe(1);
+    expect(JSON.parse(again.out)).toMatchObject(first ?? expect.fail("no seed failed"));
+    const shown = await sim("--seed", String(first?.seed), ...broken);
+    expect([shown.code, shown.out]).toEqual([
+      1,
+      expect.stringMatching(new RegExp(`^${first?.faults.length} faults$`, "m")),
+    ]);
   });
 
   test("explains itself, and refuses what is no seed", async () => {
