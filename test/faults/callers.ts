@@ -55,6 +55,13 @@ interface Kept {
   readonly close: () => void;
 }
 
+/** See `Calls.retrying`. */
+interface RetryOptions {
+  readonly only?: Code;
+  readonly attemptMs?: number | undefined;
+  readonly onSilence?: () => void;
+}
+
 /** Unary calls to any of the instances, over clients that are kept until they fail. */
 export class Calls {
   readonly #choose: (not: Member | undefined) => Member | undefined;
@@ -112,13 +119,14 @@ export class Calls {
   /**
    * Tries for `RETRY_MS` with backoff, at one instance after the other, as long as there is no answer. `only`: it is tried
    * again after this code and no other, and an attempt has no deadline of its own that could come before: `RETRY_MS` and what
-   * the machine withheld meanwhile are for all attempts together. `attemptMs`: the deadline of each attempt.
+   * the machine withheld meanwhile are for all attempts together. `attemptMs`: the deadline of each attempt. `onSilence`: an
+   * attempt came to no answer, so that it may take effect yet, whatever the next one is told.
    */
   async retrying<I extends DescMessage, O extends DescMessage>(
     method: DescMethodUnary<I, O>,
     request: MessageInitShape<I>,
     bearer: string,
-    { only, attemptMs = only === undefined ? ATTEMPT_MS : HUNG_MS }: { only?: Code; attemptMs?: number } = {},
+    { only, attemptMs = only === undefined ? ATTEMPT_MS : HUNG_MS, onSilence }: RetryOptions = {},
   ): Promise<MessageShape<O>> {
     const [begun, withheld] = [Date.now(), this.#withheldMs()];
     const left = () => begun + RETRY_MS + this.#withheldMs() - withheld - Date.now();
@@ -134,6 +142,7 @@ export class Calls {
         }
       } catch (error) {
         if (!(error instanceof CallFailed) || error.isRefusal || error.reason === "INTERNAL") throw error;
+        onSilence?.();
         if (left() < waitMs || (only !== undefined && error.code !== only)) throw error;
       }
       await new Promise((resolve) => setTimeout(resolve, waitMs * (0.5 + this.#random())));

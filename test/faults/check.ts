@@ -1,9 +1,12 @@
+import { journalFaults } from "../guarantees/journal.ts";
 import type { Trace } from "../guarantees/trace.ts";
 import { foreignTo, historyOf, type Truth } from "../guarantees/truth.ts";
 import { validate } from "../guarantees/validators.ts";
-import { journalFaultsOf } from "../guarantees/writes.ts";
+import { writeFaults } from "../guarantees/writes.ts";
+import { tokenOf } from "./ledger.ts";
 import { LIVE_MS, type Run, type Violation } from "./run.ts";
 import type { Watcher } from "./watcher.ts";
+import { writeStepsOf } from "./written.ts";
 
 /** How old the comparison that a bookmark names may be: as long as an instance may be without one, and was stopped. */
 const STALE_MS = 65_000;
@@ -30,6 +33,7 @@ export async function check(run: Run): Promise<Verdict> {
   await arrival(run, truth);
   const liveMs = LIVE_MS + run.withheld.ms - withheld;
   for (const watcher of run.watchers) watcher.finish(headOf(truth, watcher));
+  for (const member of run.cluster.members) await member.expectSound();
   const violations = [...run.violations];
   for (const watcher of run.everybody) {
     for (const fault of faultsOf(watcher, truth, liveMs)) {
@@ -38,8 +42,12 @@ export async function check(run: Run): Promise<Verdict> {
     }
   }
   for (const { id } of run.tenants) {
-    const faults = journalFaultsOf(historyOf(truth, id));
+    const history = historyOf(truth, id);
+    const faults = writeFaults(writeStepsOf(run.ledger.entries, history), history, tokenOf);
     for (const what of faults) violations.push({ validator: "journal", watcher: id, what });
+  }
+  for (const what of await run.chronicle.withPruned(run.cluster.database, journalFaults)) {
+    violations.push({ validator: "rows", watcher: "the database", what });
   }
   const { faults, lostByFailover } = run.ledger.faults([...run.chronicle.lost, { ...truth, lostAtMs: undefined }]);
   for (const what of faults) violations.push({ validator: "writes", watcher: "the writers", what });

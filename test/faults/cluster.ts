@@ -1,6 +1,7 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { drawKey } from "../../src/service/api-key.ts";
 import { signal } from "../../src/store/embedded-process.ts";
 import { type Instance, startInstance } from "../support/instance.ts";
@@ -9,6 +10,7 @@ import { APP_LOGIN, TEMPLATE } from "../support/prepare-server.ts";
 import { startProxy, type Proxy as TcpProxy } from "../support/proxy.ts";
 import { steadyPort } from "../support/steady-port.ts";
 import { Database } from "./database.ts";
+import { breachesIn, graveIn } from "./words.ts";
 
 /** The settings of all instances. Small bounds, so that a run of minutes comes to every one of them. */
 const SETTINGS = {
@@ -23,6 +25,14 @@ export const LOCK_TIMEOUT_MS = 2_000;
 export const HEARTBEAT_MS = 2_000;
 /** A port on which nobody listens. */
 const NOBODY = 1;
+/** How often the logs are looked at: what is kept of them is the last. */
+const LOOK_MS = 500;
+const LAST_WORDS_MS = 100;
+/** How long an instance may take to show its metrics. */
+const METRICS_MS = 10_000;
+
+/** Told of what must not be: a validator's name, whom it is about, and what it is. */
+type OnWrong = (validator: string, who: string, what: string) => void;
 
 /** One instance: its process, and the proxies before its doors and behind it. Its addresses stay over restarts. */
 export class Member {
@@ -38,6 +48,10 @@ export class Member {
   readonly #cluster: Cluster;
   #instance: Instance | undefined;
   #log = "";
+  /** The process that was asked to end, or killed. */
+  #asked: Instance | undefined;
+  /** Lines of the logs that were told of. */
+  readonly #told = new Set<string>();
 
   private constructor(
     name: string,
@@ -103,7 +117,26 @@ export class Member {
 
   async start(): Promise<void> {
     this.#cluster.expectOpen();
-    this.#instance = await startInstance(this.#env, this.release);
+    const instance = await startInstance(this.#env, this.release);
+    this.#instance = instance;
+    void this.#follow(instance);
+  }
+
+  /** Looks at what it has written, and whether its metrics say that a wall held back what was about to cross it. */
+  async expectSound(): Promise<void> {
+    const instance = this.#instance;
+    if (!instance) return;
+    this.#look(instance);
+    const who = `instance ${this.name}`;
+    try {
+      const answer = await fetch(`http://127.0.0.1:${this.ports.http}/metrics`, {
+        signal: AbortSignal.timeout(METRICS_MS),
+      });
+      const breaches = breachesIn(await answer.text());
+      if (breaches !== 0) this.#cluster.wrong("walls", who, `its metrics say ${breaches} breaches of walls, not 0`);
+    } catch (error) {
+      this.#cluster.wrong("walls", who, `its metrics cannot be read: ${error}`);
+    }
   }
 
   /** Drains and ends. */
@@ -118,16 +151,39 @@ export class Member {
 
   /** Sends a signal now, in this very turn. Does nothing when the process has ended. */
   signal(kind: NodeJS.Signals): void {
+    if (kind === "SIGKILL") this.#asked = this.#instance;
     if (this.pid !== undefined) signal(this.pid, kind);
   }
 
   async #end(how: (instance: Instance) => Promise<void>): Promise<void> {
     const instance = this.#instance;
     if (!instance) return;
+    this.#asked = instance;
     await how(instance);
     await instance.ended;
     this.#instance = undefined;
     this.#log = (this.#log + instance.words()).slice(-262_144);
+  }
+
+  /** Reads its log until it has ended, and tells when nobody had asked it to. */
+  async #follow(instance: Instance): Promise<void> {
+    const looking = setInterval(() => this.#look(instance), LOOK_MS);
+    await instance.ended;
+    const isCrash = this.#asked !== instance;
+    clearInterval(looking);
+    await sleep(LAST_WORDS_MS); // they may come after its end is known
+    this.#look(instance);
+    if (!isCrash) return;
+    const words = instance.words().trim().slice(-2_000);
+    this.#cluster.wrong("crash", `instance ${this.name}`, `its process ended by itself; its last words: ${words}`);
+  }
+
+  #look(instance: Instance): void {
+    for (const line of graveIn(instance.words())) {
+      if (this.#told.has(line)) continue;
+      this.#told.add(line);
+      this.#cluster.wrong("log", `instance ${this.name}`, line);
+    }
   }
 }
 
@@ -144,14 +200,17 @@ export class Cluster implements AsyncDisposable {
 
   /** More of the environment of the instances. */
   readonly env: Readonly<Record<string, string>>;
+  readonly wrong: OnWrong;
   #closed = false;
 
-  private constructor(env: Readonly<Record<string, string>>) {
+  private constructor(wrong: OnWrong, env: Readonly<Record<string, string>>) {
+    this.wrong = wrong;
     this.env = env;
   }
 
-  static async start(instances: number, env: Readonly<Record<string, string>> = {}): Promise<Cluster> {
-    const cluster = new Cluster(env);
+  /** @param wrong told when an instance ends by itself, or logs what it must not */
+  static async start(instances: number, wrong: OnWrong, env: Readonly<Record<string, string>> = {}): Promise<Cluster> {
+    const cluster = new Cluster(wrong, env);
     try {
       cluster.#stack.defer(() => rmSync(cluster.compiled, { recursive: true, force: true }));
       cluster.#stack.use(cluster.database);

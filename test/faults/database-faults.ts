@@ -14,17 +14,20 @@ const COMMITTING = "move-heads";
 /** A place in Postgres that is free only for superusers. */
 const TOO_MANY = "53300";
 
-const postgresRestarted: Fault = {
-  name: "Postgres restarted",
-  lane: "servers",
-  async happen(run) {
-    const { database } = run.cluster;
-    await database.end(run.random() < 0.5 ? "stop" : "kill");
-    await sleep(run.between(0, 1_000));
-    await database.start();
-    return 1;
-  },
-};
+/** Ends it as an operator would, who lets it write everything down, or as a crash would, after which it recovers. */
+function postgresRestarted(how: "stop" | "kill"): Fault {
+  return {
+    name: how === "stop" ? "Postgres stopped and restarted" : "Postgres killed -9 and restarted",
+    lane: "servers",
+    async happen(run) {
+      const { database } = run.cluster;
+      await database.end(how);
+      await sleep(run.between(0, 1_000));
+      await database.start();
+      return 1;
+    },
+  };
+}
 
 /** COMMITs that Postgres gets, and whose answers do not come back. */
 const cutInCommit: Fault = {
@@ -129,7 +132,8 @@ async function growPast(run: Run): Promise<void> {
 }
 
 export const databaseFaults: readonly Fault[] = [
-  postgresRestarted,
+  postgresRestarted("stop"),
+  postgresRestarted("kill"),
   cutInCommit,
   placesTaken,
   idleInTransaction,

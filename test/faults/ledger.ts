@@ -16,7 +16,17 @@ export interface Entry {
   readonly askedAtMs: number;
   /** When the last word on it came, milliseconds since the epoch. */
   atMs: number;
+  /** Its turns among everything that was asked and settled; undefined: it is open. What came first has the lower one. */
+  readonly askedTurn: number;
+  settledTurn: number | undefined;
+  /** Where its event was answered to stand; undefined: the answer does not say. */
+  position: string | undefined;
+  /** Refused, and no attempt before went unanswered: it has no effect, and will have none. */
+  isCertain: boolean;
 }
+
+/** What more is known of a command when it is settled: see `Entry`. */
+export type Known = Partial<Pick<Entry, "position" | "isCertain">>;
 
 /** The journals of all tenants as they were at one time: now, or before a failover that lost their tails. */
 export interface Timeline {
@@ -30,10 +40,14 @@ export class Ledger {
   readonly entries: Entry[] = [];
   readonly #tenants = new Map<string, string>();
   #next = 1;
+  #turn = 0;
 
   open(tenant: string, what: string, prefix: string): Entry {
     const token = `${prefix}-${String(this.#next++).padStart(7, "0")}`;
-    const entry: Entry = { token, tenant, what, outcome: "open", askedAtMs: Date.now(), atMs: Date.now() };
+    const entry: Entry = {
+      ...{ token, tenant, what, outcome: "open", askedAtMs: Date.now(), atMs: Date.now() },
+      ...{ askedTurn: this.#turn++, settledTurn: undefined, position: undefined, isCertain: false },
+    };
     this.entries.push(entry);
     this.#tenants.set(token, tenant);
     return entry;
@@ -44,9 +58,12 @@ export class Ledger {
     return this.#tenants.get(token);
   }
 
-  settle(entry: Entry, outcome: Outcome): void {
+  settle(entry: Entry, outcome: Outcome, { position, isCertain = false }: Known = {}): void {
     entry.outcome = outcome;
     entry.atMs = Date.now();
+    entry.settledTurn = this.#turn++;
+    entry.position = position;
+    entry.isCertain = isCertain;
   }
 
   count(outcome: Outcome): number {
@@ -65,7 +82,7 @@ export class Ledger {
     const faults: string[] = [];
     let lostByFailover = 0;
     for (const { token, tenant, what, outcome, askedAtMs, atMs } of this.entries) {
-      const doneAtMs = what === "BatchReportStatus" ? askedAtMs : atMs;
+      const doneAtMs = doneBy({ what, askedAtMs, atMs });
       const key = `${tenant} ${token}`;
       const counts = found.map((timeline) => timeline.get(key)?.size ?? 0);
       const named = `${what} ${token} of ${tenant}, ${outcome}`;
@@ -79,6 +96,11 @@ export class Ledger {
     }
     return { faults, lostByFailover };
   }
+}
+
+/** When a command that was answered had surely been committed for the first time: of a batch no more is known than when it was sent. */
+export function doneBy({ what, askedAtMs, atMs }: Pick<Entry, "what" | "askedAtMs" | "atMs">): number {
+  return what === "BatchReportStatus" ? askedAtMs : atMs;
 }
 
 /** By tenant and token: the ids of the commands that carry it. */
@@ -98,7 +120,7 @@ function commandsByToken({ journals }: Timeline): Map<string, Set<string>> {
 }
 
 /** The token in an event, if it is of a kind that carries one. */
-function tokenOf({ change, subjectId }: Event): string | undefined {
+export function tokenOf({ change, subjectId }: Event): string | undefined {
   switch (change.case) {
     case "orderCreated":
     case "bookingRequested":

@@ -1,7 +1,8 @@
 import { parseArgs } from "node:util";
 import { createLogUpdate } from "log-update";
-import { campaign, describe, type Report } from "./campaign.ts";
+import { campaign } from "./campaign.ts";
 import { endOnSignals } from "./interrupt.ts";
+import { codeOf, complaintsOf, lastLine, lastLineAfter, type Report, tableOf } from "./report.ts";
 import { allFaults } from "./schedule.ts";
 
 const { values } = parseArgs({
@@ -27,7 +28,7 @@ crosses them with faults in an order that the seed draws. Then it holds what eve
   --json          the report as one JSON object, in place of the table
 
 The last line: \`H histories checked, E events, F faults: V violations\`. Exit code 1: there was a violation, a listed fault
-never happened, or a run of three minutes saw fewer than 20,000 events. Every violation names the seed, the validator, the
+never happened, a run of three minutes saw fewer than 20,000 events, or it broke off, which the last line says. Every violation names the seed, the validator, the
 watcher, and the folder where the traces are kept.
 
 Faults:
@@ -39,6 +40,7 @@ if (values.help) console.log(HELP);
 else {
   const code = await main().catch((error: unknown) => {
     console.error(error instanceof Error ? error.message : error);
+    console.log(lastLineAfter(error));
     return 1;
   });
   // A fault that was under way when the run was ended may wait for something that will not come any more.
@@ -77,28 +79,14 @@ async function main(): Promise<number> {
   });
   progress.done();
   print(report);
-  return report.violations.length + report.shortcomings.length > 0 ? 1 : 0;
+  return codeOf(report);
 }
 
 function print(report: Report): void {
-  const { commands, faults, violations } = report;
-  if (values.json) {
-    console.log(JSON.stringify({ ...report, faults: Object.fromEntries(faults) }));
-  } else {
-    for (const [name, count] of faults) console.log(`${String(count).padStart(5)}  ${name}`);
-    console.log(
-      `commands: ${commands.acked} answered, ${report.lostByFailover} of them lost by failovers and nothing else`,
-    );
-    console.log(`          ${commands.refused} refused, ${commands.unknown} never answered`);
-    console.log(`watchers: ${report.streams} streams, ${report.resets} resets, ${report.told} events told`);
-    console.log(`longest write beside a stopped instance or a locked head: ${Math.round(report.longestDelayMs)} ms`);
-  }
-  for (const violation of violations.slice(0, 50)) console.error(describe(violation, report));
-  if (violations.length > 50) console.error(`and ${violations.length - 50} more`);
-  for (const text of report.shortcomings) console.error(text);
-  const happened = [...faults.values()].reduce((sum, count) => sum + count, 0);
-  const found = `${violations.length} violation${violations.length === 1 ? "" : "s"}`;
-  console.log(`${report.histories} histories checked, ${report.events} events, ${happened} faults: ${found}`);
+  if (values.json) console.log(JSON.stringify({ ...report, faults: Object.fromEntries(report.faults) }));
+  else for (const line of tableOf(report)) console.log(line);
+  for (const line of complaintsOf(report)) console.error(line);
+  console.log(lastLine(report));
 }
 
 /** What goes on, on a terminal; elsewhere a line for each fault, on standard error. */

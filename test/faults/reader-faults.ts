@@ -6,6 +6,11 @@ import type { Plan, Watcher } from "./watcher.ts";
 import type { Tenant } from "./writers.ts";
 
 const PATIENCE_MS = 30_000;
+/**
+ * Until everybody's watch has started again after a storm. The servers' faults go on meanwhile: it is time for two attempts
+ * at instances that do not answer, and for one that succeeds.
+ */
+const STARTED_AGAIN_MS = 30_000;
 /** Very large batches that are sent before, at a time. */
 const FLOODS = 3;
 /** How often readers stall at most until one of them is ended for it. */
@@ -14,13 +19,23 @@ const STALLS = 4;
 const BEHIND = 60n;
 const KEPT = 20;
 
+/** Everybody loses the connection at once, twice, comes back at once, and is let in. */
 const storm: Fault = {
   name: "reconnect storm",
   lane: "bus",
   async happen(run) {
+    const starts = new Map<Watcher, number>();
     for (let i = 0; i < 2; i += 1) {
-      for (const watcher of run.watchers) watcher.drop();
+      for (const watcher of run.watchers) {
+        watcher.drop();
+        starts.set(watcher, watcher.counts.starts);
+      }
       await sleep(run.between(100, 500));
+    }
+    const missing = () => [...starts].filter(([{ counts }, before]) => counts.starts === before);
+    if (await run.comesToBe(STARTED_AGAIN_MS, () => missing().length === 0)) return 1;
+    for (const [{ plan }] of missing()) {
+      run.wrong("live", plan.name, `had not started again ${STARTED_AGAIN_MS} ms after a reconnect storm`);
     }
     return 1;
   },

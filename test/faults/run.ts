@@ -58,7 +58,7 @@ export class Run implements AsyncDisposable {
   readonly calls: Calls;
   /** Calls that go past the proxies. */
   readonly direct: Calls;
-  readonly violations: Violation[] = [];
+  readonly violations: Violation[];
   readonly random: () => number;
   readonly chronicle = new Chronicle();
   readonly positions: Positions;
@@ -69,12 +69,19 @@ export class Run implements AsyncDisposable {
   /** How long writes took while an instance was stopped or a head was locked, in milliseconds. */
   readonly delays: number[] = [];
   readonly #seers = new Set<(event: Event, by: Watcher) => void>();
-  /** Those who watch from the beginning of the run. */
-  readonly #regulars: Watcher[] = [];
+  /** Those who watch from the beginning of the run to its end. */
+  readonly regulars: Watcher[] = [];
   readonly #retired: Watcher[] = [];
 
-  private constructor(options: RunOptions, cluster: Cluster, tenants: readonly Tenant[], positions: Positions) {
+  private constructor(
+    options: RunOptions,
+    violations: Violation[],
+    cluster: Cluster,
+    tenants: readonly Tenant[],
+    positions: Positions,
+  ) {
     this.options = options;
+    this.violations = violations;
     this.cluster = cluster;
     this.tenants = tenants;
     this.positions = positions;
@@ -99,11 +106,13 @@ export class Run implements AsyncDisposable {
 
   /** Starts the cluster, its writers and its watchers. */
   static async start(options: RunOptions): Promise<Run> {
-    const cluster = await Cluster.start(options.instances, options.env);
+    const violations: Violation[] = [];
+    const wrong = (validator: string, who: string, what: string) => note(options, violations, validator, who, what);
+    const cluster = await Cluster.start(options.instances, wrong, options.env);
     try {
       const tenants = await makeTenants(cluster, options.tenants);
       const { positions } = await readTruth(cluster.database);
-      const run = new Run(options, cluster, tenants, positions);
+      const run = new Run(options, violations, cluster, tenants, positions);
       await run.#begin();
       return run;
     } catch (error) {
@@ -150,8 +159,7 @@ export class Run implements AsyncDisposable {
   }
 
   wrong(validator: string, watcher: string, what: string): void {
-    this.violations.push({ validator, watcher, what });
-    this.options.say(`WRONG  ${validator}: ${watcher}: ${what}`);
+    note(this.options, this.violations, validator, watcher, what);
   }
 
   /** Looks again and again, for so long as the machine would have needed if it had withheld nothing. */
@@ -183,7 +191,7 @@ export class Run implements AsyncDisposable {
     await Promise.all(
       this.tenants.map(async (tenant) => {
         const writer = this.writers.find((one) => one.tenant === tenant);
-        const missing = new Set(this.#regulars.filter((one) => one.attends && watchesAll(one.plan, tenant)));
+        const missing = new Set(this.regulars.filter((one) => one.attends && watchesAll(one.plan, tenant)));
         const early = new Map<string, Set<Watcher>>();
         let marker: string | undefined;
         const stop = this.onEvent((event, by) => {
@@ -259,7 +267,7 @@ export class Run implements AsyncDisposable {
       const known = orders.filter((id) => id !== undefined);
       for (const plan of plansOf(tenant, known.slice(0, singles))) {
         const watcher = this.join(plan);
-        this.#regulars.push(watcher);
+        this.regulars.push(watcher);
         watcher.start();
       }
     }
@@ -272,6 +280,11 @@ export class Run implements AsyncDisposable {
     const list = others.length > 0 ? others : this.cluster.members;
     return list[Math.floor(this.random() * list.length)];
   }
+}
+
+function note({ say }: RunOptions, violations: Violation[], validator: string, watcher: string, what: string): void {
+  violations.push({ validator, watcher, what });
+  say(`WRONG  ${validator}: ${watcher}: ${what}`);
 }
 
 function watchesAll({ filter, mode, reader }: Plan, tenant: Tenant): boolean {

@@ -28,13 +28,13 @@ const TRIES = 4;
  * Brings faults about, in an order that the seed draws, two at a time: one of the servers and one of the bus and readers.
  * Each happens at least once; then it goes on until the time is over.
  *
- * @returns how often each happened
+ * @param counts how often each has happened so far: known also when something throws
  */
-export async function bringAbout(run: Run, options: ScheduleOptions): Promise<Map<string, number>> {
+export async function bringAbout(run: Run, options: ScheduleOptions, counts: Map<string, number>): Promise<void> {
   const chosen = allFaults(options.stopMs).filter(({ name }) => {
     return options.only.length === 0 || options.only.some((word) => name.includes(word));
   });
-  const counts = new Map(chosen.map(({ name }) => [name, 0]));
+  for (const { name } of chosen) counts.set(name, 0);
   const until = Date.now() + options.minutes * 60_000;
   const lanes = (["servers", "bus"] as const).map((lane) => chosen.filter((fault) => fault.lane === lane));
   // One lane's trouble ends the other too.
@@ -47,7 +47,6 @@ export async function bringAbout(run: Run, options: ScheduleOptions): Promise<Ma
       }),
     ),
   );
-  return counts;
 }
 
 async function followLane(

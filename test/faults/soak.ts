@@ -5,6 +5,7 @@ import { CallFailed } from "./callers.ts";
 import { judge, RULE } from "./flat.ts";
 import { Inspector, type Sample } from "./inspector.ts";
 import { endOnSignals } from "./interrupt.ts";
+import { type Load, missingLoad } from "./load.ts";
 import { Run } from "./run.ts";
 
 const { values } = parseArgs({
@@ -22,7 +23,8 @@ Mixed load on two instances as they ship: writers, reads and lists, over a hundr
 leave and come back all the time. Heap (after garbage collection), buffers, RSS (of which: what the heap takes, and native
 memory), handles, files and connections of each instance are looked at thirty times and printed as a table.
 
-${RULE}. Exit code 1: something is not flat.`;
+${RULE}. Exit code 1: something is not flat, an instance
+ended or logged what it must not, or there was too little load to show anything.`;
 
 const LOOKS = 30;
 const MiB = 1024 * 1024;
@@ -88,9 +90,11 @@ async function soak(minutes: number, seed: number): Promise<number> {
   const verdicts = looks.flatMap(({ name, samples }) =>
     judge(samples).map((verdict) => ({ instance: name, ...verdict })),
   );
-  const told = run.everybody.reduce((sum, { counts }) => sum + counts.events, 0);
-  if (values.json) console.log(JSON.stringify({ seed, minutes, verdicts, told, commands: run.ledger.count("acked") }));
-  console.log(`${run.ledger.count("acked")} commands answered, ${told} events told. ${RULE}`);
+  for (const member of run.cluster.members) await member.expectSound();
+  const load = loadOf(run, minutes);
+  const { commands, events, reconnects } = load;
+  if (values.json) console.log(JSON.stringify({ seed, minutes, verdicts, told: events, commands, reconnects }));
+  console.log(`${commands} commands answered, ${events} events told, ${reconnects} reconnects. ${RULE}`);
   console.log(row(["instance", "what", "level", "rise", "allowed", "verdict"]));
   for (const { instance, what, level, rise, allowed, isFlat } of verdicts) {
     const unit = allowed > MiB ? MiB : 1;
@@ -98,7 +102,19 @@ async function soak(minutes: number, seed: number): Promise<number> {
     console.log(row([instance, what, ...numbers, isFlat ? "flat" : "NOT FLAT"]));
   }
   for (const { validator, watcher, what } of run.violations) console.error(`${validator}: ${watcher}: ${what}`);
-  return verdicts.every(({ isFlat }) => isFlat) && run.violations.length === 0 && !stop.aborted ? 0 : 1;
+  const missing = missingLoad(load);
+  for (const text of missing) console.error(text);
+  const isSound = run.violations.length === 0 && missing.length === 0;
+  return verdicts.every(({ isFlat }) => isFlat) && isSound && !stop.aborted ? 0 : 1;
+}
+
+/** What was done in the time, the writers' first orders included. */
+function loadOf({ everybody, ledger }: Run, minutes: number): Load {
+  const sum = (what: "streams" | "events") => everybody.reduce((all, { counts }) => all + counts[what], 0);
+  return {
+    ...{ minutes, commands: ledger.count("acked"), events: sum("events") },
+    reconnects: Math.max(0, sum("streams") - everybody.length),
+  };
 }
 
 /** Every second a few watchers lose their connections. */

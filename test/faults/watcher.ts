@@ -52,8 +52,8 @@ const PASSING: ReadonlySet<Code> = new Set([
 export class Watcher {
   readonly plan: Plan;
   readonly steps: Step[] = [];
-  /** How often it connected, and how often the server reset it or ended it as a slow reader. */
-  readonly counts = { streams: 0, events: 0, resets: 0, slow: 0 };
+  /** How often it connected and was told that its watch has started, and how often it was reset or ended as a slow reader. */
+  readonly counts = { streams: 0, starts: 0, events: 0, resets: 0, slow: 0 };
   /** The instance that it is connected to. */
   at: Member | undefined;
   /** Where it would resume; undefined: nowhere, it starts anew. */
@@ -142,6 +142,7 @@ export class Watcher {
     const closing: (() => unknown)[] = [];
     let waitMs = 0;
     let timer: NodeJS.Timeout | undefined;
+    const resumes = this.position !== undefined;
     const patience = (ms: number) => {
       clearTimeout(timer);
       timer = setTimeout(() => stream.abort(), ms);
@@ -151,6 +152,8 @@ export class Watcher {
       for await (const message of this.#open(member, stream.signal, closing)) {
         if (this.#stop.signal.aborted) break;
         this.#keep(message);
+        // What still came on a stream that was dropped is no start anew.
+        if (message.started && !stream.signal.aborted) this.counts.starts += 1;
         if (message.end?.retryAfter) waitMs = durationMs(message.end.retryAfter);
         if (this.#stalled) {
           clearTimeout(timer);
@@ -159,7 +162,7 @@ export class Watcher {
         patience(SILENCE_MS);
       }
     } catch (error) {
-      this.#judge(error, stream.signal.aborted);
+      this.#judge(error, stream.signal.aborted, resumes);
     } finally {
       clearTimeout(timer);
       stream.abort();
@@ -217,12 +220,16 @@ export class Watcher {
     }
   }
 
-  /** A stream may break in many ways, but it must not be refused, nor end for a fault of the server's. */
-  #judge(thrown: unknown, dropped: boolean): void {
+  /**
+   * A stream may break in many ways, but it must not be refused, nor end for a fault of the server's. Past a limit only a watch
+   * that begins may be refused: for those that resume there is a reserve.
+   */
+  #judge(thrown: unknown, dropped: boolean, resumes: boolean): void {
     if (dropped || this.#stop.signal.aborted) return;
     const error = ConnectError.from(thrown);
     const reason = error.findDetails(ErrorInfoSchema)[0]?.reason ?? "";
-    if (reason === "" || (PASSING.has(error.code) && reason !== "INTERNAL")) return;
+    const isPassing = PASSING.has(error.code) && reason !== "INTERNAL" && !(resumes && reason === "RATE_LIMITED");
+    if (reason === "" || isPassing) return;
     this.#around.onWrong(this.plan.name, `the watch ended with ${Code[error.code]} ${reason}: ${error.rawMessage}`);
   }
 

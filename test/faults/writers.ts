@@ -1,11 +1,11 @@
 import type { DescMessage, DescMethodUnary, MessageInitShape, MessageShape } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { BookingService } from "../../gen/leadline/v1/booking_service_pb.ts";
-import { OrderService } from "../../gen/leadline/v1/order_service_pb.ts";
-import { Classifier } from "../../gen/leadline/v1/report_pb.ts";
+import { OrderService, type ReportStatusResponse } from "../../gen/leadline/v1/order_service_pb.ts";
+import { Classifier, ReportOutcome } from "../../gen/leadline/v1/report_pb.ts";
 import { at, oceanConfirmation, oceanRequest } from "../interop/parts.ts";
 import { CallFailed, type Calls, isRefusal } from "./callers.ts";
-import type { Entry, Ledger } from "./ledger.ts";
+import type { Entry, Known, Ledger } from "./ledger.ts";
 
 /** A tenant of the run. */
 export interface Tenant {
@@ -32,6 +32,13 @@ export interface Desk {
   /** How often the database was replaced so far. */
   readonly failovers: () => number;
   readonly onWrong: (what: string) => void;
+}
+
+/** How a command is sent, and whether an attempt of it came to no answer: then even a refusal does not say that it has no effect. */
+interface Attempts {
+  readonly repeatable: boolean;
+  readonly attemptMs?: number | undefined;
+  isSilent: boolean;
 }
 
 interface Booking {
@@ -126,13 +133,17 @@ export class Writer {
       return { ...this.#reportOf(entry, this.#order(), remark), requestId: entry.token };
     });
     const { batchReportStatus } = OrderService.method;
-    const answer = await this.#attempt(batchReportStatus, { items }, this.tenant.keys.operator, true, attemptMs);
+    const attempts = { repeatable: true, attemptMs, isSilent: false };
+    const answer = await this.#attempt(batchReportStatus, { items }, this.tenant.keys.operator, attempts);
+    const isCertain = !attempts.isSilent;
     for (const [i, entry] of entries.entries()) {
       const result = answer instanceof CallFailed ? undefined : answer.results[i]?.result;
       const { reason = "", message = "" } = result?.case === "error" ? result.value : {};
-      if (result?.case === "response") this.#desk.ledger.settle(entry, "acked");
-      else if (isRefusal(reason)) this.#refused(entry, reason, message);
-      else this.#desk.ledger.settle(entry, answer instanceof CallFailed && answer.isRefusal ? "refused" : "unknown");
+      if (result?.case === "response") this.#desk.ledger.settle(entry, "acked", placeIn(result.value));
+      else if (isRefusal(reason)) this.#refused(entry, reason, message, isCertain);
+      else if (answer instanceof CallFailed && answer.isRefusal)
+        this.#desk.ledger.settle(entry, "refused", { isCertain });
+      else this.#desk.ledger.settle(entry, "unknown");
       if (reason === "INTERNAL") this.#desk.onWrong(`${entry.what} ${entry.token} was answered ${message}`);
     }
     return count;
@@ -147,7 +158,10 @@ export class Writer {
     const { operator, viewer } = this.tenant.keys;
     const answer = await this.#send(entry, OrderService.method.reportStatus, request, operator);
     if (answer && this.#desk.random() < 0.2) {
-      const read = await this.#attempt(OrderService.method.getOrder, { orderId }, viewer, true);
+      const read = await this.#attempt(OrderService.method.getOrder, { orderId }, viewer, {
+        repeatable: true,
+        isSilent: false,
+      });
       const version = read instanceof CallFailed ? undefined : (read.order?.version ?? 0n);
       const isGone = read instanceof CallFailed && read.isRefusal;
       if ((isGone || (version !== undefined && version < answer.version)) && failovers === this.#desk.failovers()) {
@@ -220,9 +234,10 @@ export class Writer {
     repeatable = this.#isRepeatable(),
   ): Promise<MessageShape<O> | undefined> {
     const named = repeatable ? { ...request, requestId: entry.token } : request;
-    const answer = await this.#attempt(method, named, key, repeatable);
-    if (!(answer instanceof CallFailed)) this.#desk.ledger.settle(entry, "acked");
-    else if (answer.isRefusal) this.#refused(entry, answer.reason, answer.message);
+    const attempts = { repeatable, isSilent: false };
+    const answer = await this.#attempt(method, named, key, attempts);
+    if (!(answer instanceof CallFailed)) this.#desk.ledger.settle(entry, "acked", placeIn(answer));
+    else if (answer.isRefusal) this.#refused(entry, answer.reason, answer.message, !attempts.isSilent);
     else this.#desk.ledger.settle(entry, "unknown");
     return answer instanceof CallFailed ? undefined : answer;
   }
@@ -235,12 +250,15 @@ export class Writer {
     method: DescMethodUnary<I, O>,
     request: MessageInitShape<I>,
     key: string,
-    repeatable: boolean,
-    attemptMs?: number,
+    attempts: Attempts,
   ): Promise<MessageShape<O> | CallFailed> {
+    const { repeatable, attemptMs } = attempts;
+    const onSilence = () => {
+      attempts.isSilent = true;
+    };
     try {
       return await (repeatable
-        ? this.#desk.calls.retrying(method, request, key, attemptMs === undefined ? {} : { attemptMs })
+        ? this.#desk.calls.retrying(method, request, key, { attemptMs, onSilence })
         : this.#desk.calls.anywhere(method, request, key));
     } catch (error) {
       if (!(error instanceof CallFailed)) throw error;
@@ -250,8 +268,8 @@ export class Writer {
   }
 
   /** What a failover has lost is unknown from then on, and what it has brought back may not be allowed. */
-  #refused(entry: Entry, reason: string, message: string): void {
-    this.#desk.ledger.settle(entry, "refused");
+  #refused(entry: Entry, reason: string, message: string, isCertain: boolean): void {
+    this.#desk.ledger.settle(entry, "refused", { isCertain });
     const isExpected = ["ORDER_UNKNOWN", "BOOKING_UNKNOWN", "VERB_ILLEGAL", "BOOKING_MISMATCH"].includes(reason);
     if (!isExpected) this.#desk.onWrong(`${entry.what} ${entry.token} was refused: ${message}`);
     const lost = this.#orders.findIndex((id) => message.includes(id));
@@ -269,4 +287,12 @@ export class Writer {
     const newest = this.#orders.slice(-60);
     return newest[Math.floor(this.#desk.random() ** 2 * newest.length)] ?? "";
   }
+}
+
+/** The place that an answer names, where it is that of the command's own event. */
+function placeIn(answer: object): Known {
+  const isReport = "$typeName" in answer && answer.$typeName === "leadline.v1.ReportStatusResponse";
+  if (!isReport) return {};
+  const { outcome, position } = answer as ReportStatusResponse;
+  return outcome === ReportOutcome.APPLIED ? { position } : {};
 }
