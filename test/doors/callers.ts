@@ -1,3 +1,4 @@
+import { Agent } from "node:http";
 import {
   create,
   type DescMessage,
@@ -86,7 +87,12 @@ function nodeKinds(): CallerKind[] {
           open(world) {
             const baseUrl = `http://127.0.0.1:${world.httpPort}`;
             if (httpVersion === "1.1") {
-              return throughTransport(createTransport({ baseUrl, httpVersion, useBinaryFormat }));
+              // Of its own, so that its idle connections end before the door does: it would let them linger for a second.
+              const agent = new Agent({ keepAlive: true });
+              world.onClose(() => agent.destroy());
+              return throughTransport(
+                createTransport({ baseUrl, httpVersion, useBinaryFormat, nodeOptions: { agent } }),
+              );
             }
             const sessionManager = new Http2SessionManager(baseUrl);
             world.onClose(() => sessionManager.abort());
