@@ -9,7 +9,8 @@ function samples(one: (i: number) => Partial<Sample>): Sample[] {
   return Array.from({ length: 30 }, (_, i) => ({ ...level, handles: 90, files: 98, connections: 70, ...one(i) }));
 }
 
-const notFlat = (list: readonly Sample[]) => judge(list).flatMap(({ what, isFlat }) => (isFlat ? [] : [what]));
+const notFlat = (...lists: readonly Sample[][]) =>
+  judge(new Map(lists.map((list, i) => [`instance ${i}`, list]))).flatMap(({ what, isFlat }) => (isFlat ? [] : [what]));
 
 test("what rises while it warms up, and what moves about a level, is flat", () => {
   expect(notFlat(samples((i) => ({ heap: Math.min(i, 15) * 10 * MiB })))).toEqual([]);
@@ -31,6 +32,24 @@ test.each([
   expect(notFlat(samples((i) => ({ [what]: falling(i) })))).toEqual([what]);
 });
 
+test("connections that move from one instance to another are flat, and memory that does is not", () => {
+  const moving = (what: "connections" | "heap", each: number) => [
+    samples((i) => ({ [what]: (100 + i) * each })),
+    samples((i) => ({ [what]: (200 - i) * each })),
+  ];
+  expect(notFlat(...moving("connections", 1))).toEqual([]);
+  expect(notFlat(...moving("heap", MiB))).toEqual(["heap"]);
+  // A leak in one of them, or some of it in each.
+  expect(
+    notFlat(
+      samples((i) => ({ connections: 70 + i })),
+      samples(() => ({})),
+    ),
+  ).toEqual(["connections"]);
+  const some = () => samples((i) => ({ handles: 90 + i / 2 }));
+  expect(notFlat(some(), some())).toEqual(["handles"]);
+});
+
 test("a few samples are not judged", () => {
-  expect(() => judge(samples(() => ({})).slice(0, 5))).toThrow("too few");
+  expect(() => notFlat(samples(() => ({})).slice(0, 5))).toThrow("too few");
 });

@@ -87,9 +87,7 @@ async function soak(minutes: number, seed: number): Promise<number> {
   }
   ending.abort();
   await Promise.all(others);
-  const verdicts = looks.flatMap(({ name, samples }) =>
-    judge(samples).map((verdict) => ({ instance: name, ...verdict })),
-  );
+  const verdicts = judge(new Map(looks.map(({ name, samples }) => [name, samples])));
   for (const member of run.cluster.members) await member.expectSound();
   const load = loadOf(run, minutes);
   const { commands, events, reconnects } = load;
