@@ -12,7 +12,7 @@ export interface Turns {
   /** Heads were had. */
   had(tenants: Iterable<string>): void;
   /** Others hold these commands' heads. */
-  skip(commands: readonly Pending[]): void;
+  passOver(commands: readonly Pending[]): void;
   /** What was waited for did not come. */
   inVain(): void;
   /** These go before all others, in the order given: their batch is to be done again. */
@@ -48,7 +48,7 @@ export class UsualTurns implements Turns {
     this.#skipped.had(tenants);
   }
 
-  skip(commands: readonly Pending[]): void {
+  passOver(commands: readonly Pending[]): void {
     this.#queue.unshift(commands);
     this.#skipped.note(commands.map((p) => p.command.tenant));
     this.#onSkip();
@@ -95,7 +95,7 @@ export class PatientTurns implements Turns {
   }
 
   /** It waits and does not skip. */
-  skip(commands: readonly Pending[]): void {
+  passOver(commands: readonly Pending[]): void {
     this.putBack(commands);
   }
 

@@ -211,7 +211,7 @@ export class Lane {
       for (const p of others) {
         p.fail(new Refusal(ErrorReason.TENANT_UNKNOWN, `tenant "${p.command.tenant}" does not exist`));
       }
-    } else this.#turns.skip(others);
+    } else this.#turns.passOver(others);
     return commands.filter((p) => locked.has(p.command.tenant));
   }
 
