@@ -164,11 +164,12 @@ export class Watcher implements Subscription, Timed {
       return;
     }
     for (const run of runs) {
-      this.#write(run.message, nowMs, run.isLast);
+      const reached = this.#write(run.message, nowMs, run.isLast);
       this.#home.counts.events += run.events;
       if (this.isOver()) return;
       if (!this.blocked) continue;
       this.fallBehind(run === runs.at(-1) ? upTo : run.at);
+      if (reached) this.#endSlow(reached); // only now: its position is that of what was written
       return;
     }
     if (this.state === "behind") this.place = upTo;
@@ -203,17 +204,17 @@ export class Watcher implements Subscription, Timed {
   writeRows(message: Uint8Array, rows: number): void {
     this.#rowsSent += rows;
     if (this.#rowsMax !== undefined && this.#rowsSent > this.#rowsMax) this.refuse(snapshotTooLarge(this.#rowsMax));
-    else this.#write(message);
+    else this.#endIf(this.#write(message));
   }
 
   notify(fields: Notice): void {
-    this.#write(notice(fields, this.cohort.codec));
+    this.#endIf(this.#writeNotice(fields));
   }
 
   /** Ends it: what the client holds may not be what the journal holds. */
   reset(reason: ResetReason, head: Place): void {
     if (this.state === "over") return;
-    this.notify({ reset: { reason, head: this.#text(head) } });
+    this.#writeNotice({ reset: { reason, head: this.#text(head) } });
     this.#finish({ how: "reset" });
   }
 
@@ -227,8 +228,9 @@ export class Watcher implements Subscription, Timed {
     this.#settle();
     if (this.state === "over") return;
     if (PLANNED.has(reason)) this.#bookmark();
+    if (this.isOver()) return;
     const position = this.position;
-    this.notify({
+    this.#writeNotice({
       end: {
         reason,
         position: position ? this.#text(position) : "",
@@ -286,7 +288,7 @@ export class Watcher implements Subscription, Timed {
     const { slowReaderMs, slowReaderBytes } = this.#home.options;
     if (unsent > slowReaderBytes) {
       const reached = { limit: "watch_buffered_bytes", allowed: slowReaderBytes, used: unsent } as const;
-      this.end(EndReason.SLOW_READER, this.#spread(), reached);
+      this.#endSlow(reached);
     } else if (nowMs - this.#progressAtMs >= slowReaderMs) this.end(EndReason.SLOW_READER);
   }
 
@@ -301,15 +303,27 @@ export class Watcher implements Subscription, Timed {
     if (this.owed && this.state === "live") this.deliver(this.owed);
   }
 
-  #write(message: Uint8Array, nowMs = this.#home.clock.elapsedMs(), isLast = false): void {
-    if (this.state === "over") return;
+  #writeNotice(fields: Notice): Reached | undefined {
+    return this.#write(notice(fields, this.cohort.codec));
+  }
+
+  /** @returns the limit that its unsent bytes have reached: it is to be ended once its place is that of what was written */
+  #write(message: Uint8Array, nowMs = this.#home.clock.elapsedMs(), isLast = false): Reached | undefined {
+    if (this.state === "over") return undefined;
     this.#writtenAtMs = Math.floor(nowMs);
     this.#home.counts.messages += 1;
-    if (this.#take(message, isLast) || this.blocked) return;
+    if (this.#take(message, isLast) || this.blocked) return undefined;
     this.blocked = true;
     this.#progressAtMs = this.#writtenAtMs;
-    const reached = this.#buffers(this.#sink.unsentBytes());
-    if (reached) this.end(EndReason.SLOW_READER, this.#spread(), reached);
+    return this.#buffers(this.#sink.unsentBytes());
+  }
+
+  #endIf(reached: Reached | undefined): void {
+    if (reached) this.#endSlow(reached);
+  }
+
+  #endSlow(reached: Reached): void {
+    this.end(EndReason.SLOW_READER, this.#spread(), reached);
   }
 
   #take(message: Uint8Array, isLast: boolean): boolean {

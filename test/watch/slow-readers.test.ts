@@ -53,6 +53,38 @@ describe("a reader that stops", () => {
     expect(slow.story).toEqual(["started", "o1@1", "-o1@2", "o2@3", "-o2@4"]);
   });
 
+  test.each([
+    ["live", { from: "now" }],
+    ["behind", { from: "position" }],
+  ] as const)(
+    "that is ended between them, %s, has the position of what was written, and misses nothing when it resumes",
+    async (_where, { from }) => {
+      const instance = new Instance({ options: { tenantBufferedBytes: 1 } });
+      const filter = orders({ statuses: ["BOOKED"] });
+      const changes = ["o1", "o2"].flatMap((id) => [order(id, "BOOKED"), order(id, "READY")]);
+      const start = from === "now" ? { from } : { from, position: headPosition(instance.journal) };
+      if (from === "position") instance.commit(...changes);
+      const slow = await instance.started({ filter, start }, new RecordingSink({ window: 2 }));
+      if (from === "now") instance.commit(...changes);
+      await instance.clock.settle();
+      expect(slow.story).toEqual(["started", "o1@1", "end"]);
+      expect(slow.sink.outcome).toMatchObject({ reason: EndReason.SLOW_READER });
+      const position = slow.sink.messages.at(-1)?.end?.position ?? "";
+      expect(position).toBe(slow.sink.messages[1]?.events[0]?.position);
+      const again = await instance.started({ filter, start: { from: "position", position } });
+      expect(again.story).toEqual(["started", "-o1@2", "o2@3", "-o2@4"]);
+    },
+  );
+
+  test("is ended once, whatever it was about to be told", async () => {
+    const instance = new Instance({ options: { tenantBufferedBytes: 1 } });
+    const slow = await instance.started({}, new RecordingSink({ window: 2 }));
+    await instance.hubs.drain(0);
+    await instance.clock.settle();
+    expect(slow.story.filter((word) => word === "end")).toHaveLength(1);
+    expect(slow.sink.outcome).toBeDefined();
+  });
+
   test("is ended with its position when it takes nothing for too long", async () => {
     const instance = new Instance();
     const slow = await instance.started({}, new RecordingSink({ window: 2 }));
