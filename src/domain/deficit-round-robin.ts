@@ -125,11 +125,14 @@ export class DeficitRoundRobin<T> {
     if (mayGoEarly && this.#claims.hasReserve(tenant)) this.#early.addLast(flow);
   }
 
-  /** Puts items that were taken back before all others of their tenant. What they cost is given back. */
-  unshift(tenant: string, items: readonly T[]): void {
+  /**
+   * Puts items that were taken back before all others of their tenant.
+   * @param turn `due`: what they cost is given back; `spent`: it is not
+   */
+  unshift(tenant: string, items: readonly T[], turn: "due" | "spent" = "due"): void {
     const flow = this.#flowOf(tenant);
     flow.items.unshift(items);
-    flow.deficit += this.#sum(items);
+    if (turn === "due") flow.deficit += this.#sum(items);
     this.#size += items.length;
   }
 
@@ -180,11 +183,13 @@ export class DeficitRoundRobin<T> {
     flow.deficit = Math.min(most, flow.deficit - cost);
   }
 
-  /** Everything that waits, which then waits no more. */
-  clear(): T[] {
-    const all = Object.values(this.#flows).flatMap((flow) => flow.items.all());
-    this.#forget();
-    return all;
+  /** Takes every tenant's first items for as long as this holds of them, whosever turn it is. */
+  takeWhile(holds: (item: T) => boolean): T[] {
+    const taken: T[] = [];
+    for (const flow of Object.values(this.#flows)) {
+      for (let item = this.#takeOf(flow, holds); item !== undefined; item = this.#takeOf(flow, holds)) taken.push(item);
+    }
+    return taken;
   }
 
   #sum(items: readonly T[]): number {

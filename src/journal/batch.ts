@@ -18,7 +18,7 @@ import { encodeSummary } from "../wire/subject-row.ts";
 import { BatchSubjects, subjectMapKey, type Working } from "./batch-subjects.ts";
 import { BatchWrites } from "./batch-writes.ts";
 import type { Pending } from "./command-queue.ts";
-import type { Command, SubjectRow } from "./journal.ts";
+import type { Command, RequestIdentity, SubjectRow } from "./journal.ts";
 import type { Loaded } from "./portion.ts";
 import { Columns, moveHeads } from "./sql.ts";
 import { standingAfter } from "./standing.ts";
@@ -233,6 +233,7 @@ export class Batch {
       },
       position: (ref) => staffPosition(read(ref).place ?? { revision: 0n, eventId: "" }),
     });
+    const reply = command.request && encode(command.answer, answer);
     // Nothing can fail any more: what follows is the only place where the batch changes.
     head.place = place;
     for (const event of events) {
@@ -240,7 +241,7 @@ export class Batch {
       this.#writes.event(command.tenant, event, head.nowUs);
     }
     this.#subjects.keep(changed);
-    if (command.request) this.#note(command, answer, head.nowUs);
+    if (command.request && reply) this.#note(command.tenant, command.request, reply, head.nowUs);
     return answer;
   }
 
@@ -301,14 +302,10 @@ export class Batch {
     };
   }
 
-  #note(command: Command<DescMessage>, answer: MessageShape<DescMessage>, nowUs: bigint): void {
-    if (!command.request) return;
-    const bytes = encode(command.answer, answer);
-    this.#requests.set(requestMapKey(command.tenant, command.request.key), {
-      hash: command.request.hash,
-      answer: bytes,
-    });
-    this.#writes.request(command.tenant, command.request, bytes, nowUs);
+  /** Keeps an answer, for who asks the same again. */
+  #note(tenant: string, request: RequestIdentity, answer: Uint8Array, nowUs: bigint): void {
+    this.#requests.set(requestMapKey(tenant, request.key), { hash: request.hash, answer });
+    this.#writes.request(tenant, request, answer, nowUs);
   }
 
   #head(tenant: string) {

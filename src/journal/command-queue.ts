@@ -83,9 +83,12 @@ export class CommandQueue {
     this.#bytes += bytes;
   }
 
-  /** Puts commands back before all others of their tenants, in the order given. */
-  unshift(commands: readonly Pending[]): void {
-    for (const [tenant, back] of byTenant(commands)) this.#waiting.unshift(tenant, back);
+  /**
+   * Puts commands back before all others of their tenants, in the order given.
+   * @param turn whether the turn that they were taken in is spent, or due again
+   */
+  unshift(commands: readonly Pending[], turn: "spent" | "due"): void {
+    for (const [tenant, back] of byTenant(commands)) this.#waiting.unshift(tenant, back, turn);
     this.#bytes += bytesOf(commands);
   }
 
@@ -126,10 +129,11 @@ export class CommandQueue {
     this.#waiting.letGo(tenant);
   }
 
-  /** Everything that waits, which then waits no more. */
-  clear(): Pending[] {
-    this.#bytes = 0;
-    return this.#waiting.clear();
+  /** Takes those that wait since before a time, `performance.now()`, as far as no younger one is before them. */
+  takeOld(since: number): Pending[] {
+    const old = this.#waiting.takeWhile((pending) => pending.since < since);
+    this.#bytes -= bytesOf(old);
+    return old;
   }
 }
 

@@ -65,7 +65,7 @@ async function loadMore(batch: Batch, needs: readonly Asked<SubjectRef>[], conne
 /** By the batch's own connection: it waits for nobody while it holds the heads. One that does not exist stays missing. */
 async function fetchFlows(asked: readonly Asked<FlowRef>[], connection: Connection, flows: FlowLibrary): Promise<void> {
   const question = questions.flows(asked);
-  const [result] = await connection.flight([question]);
+  const [result] = await connection.flight([question], true);
   for (const row of result?.rows ?? []) {
     const flow = question.row(new Fields(row));
     flows.keep(flow.tenant, flow);

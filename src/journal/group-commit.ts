@@ -48,13 +48,15 @@ export class GroupCommit {
       retryPauseMs: options.retryPauseMs ?? 50,
       maxSubjectBytes: options.maxSubjectBytes ?? 16 * 1024 * 1024,
       onCommit: options.onCommit,
-      onTrouble: options.onTrouble ?? (() => undefined),
+      onTrouble: harmless(options.onTrouble ?? (() => undefined)),
     };
     const queue = new CommandQueue(options);
     const skipped = new Skipped(options.skipsBeforeWaiting ?? 3);
     this.#queue = queue;
-    this.#usual = new Lane(connect(), new UsualTurns(queue, skipped, () => this.#patient.wake()), flows, lane);
-    this.#patient = new Lane(connect(), new PatientTurns(queue, skipped, () => this.#usual.wake()), flows, lane);
+    const usual = new UsualTurns(queue, skipped, () => this.#patient.wake());
+    const patient = new PatientTurns(queue, skipped, usual, () => this.#usual.wake());
+    this.#usual = new Lane(connect(), usual, flows, lane);
+    this.#patient = new Lane(connect(), patient, flows, lane);
   }
 
   /** Commands that wait for their turn. */
@@ -83,4 +85,15 @@ export class GroupCommit {
     while (lanes.some((lane) => lane.isRunning)) await Promise.all(lanes.map((lane) => lane.idle()));
     await Promise.all(lanes.map((lane) => lane.close()));
   }
+}
+
+/** What is told of trouble must not make more of it: a lane that stands still leaves everybody waiting. */
+function harmless(tell: (what: string, error: unknown) => void): typeof tell {
+  return (what, error) => {
+    try {
+      tell(what, error);
+    } catch {
+      // There is nobody left to tell.
+    }
+  };
 }

@@ -11,7 +11,7 @@ import { decideAll } from "./decide-all.ts";
 import type { LaneOptions } from "./group-commit-options.ts";
 import type { Turns } from "./lane-turns.ts";
 import { type Opened, OpeningFlight } from "./opening-flight.ts";
-import { type Loaded, Portion, portionsOf } from "./portion.ts";
+import { type Loaded, Portion, portionSize, portionsOf } from "./portion.ts";
 import * as sql from "./sql.ts";
 
 /**
@@ -23,6 +23,9 @@ const MAX_AHEAD = 8;
 /** Commands that are decided before what was made of them is sent: large enough that a statement costs little for each. */
 const PORTION = 128;
 
+/** How long a batch may be decided, milliseconds: what has to be sure that a transaction is over waits for a minute (`Rewriter`). */
+const DECIDING_MS = 20_000;
+
 /** SQLSTATEs of what passes: serialization, deadlock, lock timeout, cancelled, and a standby that does not write. */
 const PASSING: ReadonlySet<string> = new Set(["40001", "40P01", "55P03", "57014", "25006"]);
 
@@ -31,8 +34,9 @@ type Fate = "committed" | "aborted" | "unknown";
 
 /** A batch whose flight 1 is on its way. */
 interface Opening {
-  readonly commands: readonly Pending[];
-  readonly portions: readonly Portion[];
+  /** Those that are its to settle or put back: fewer once it is known whose heads others hold. */
+  commands: readonly Pending[];
+  readonly first: Portion;
   readonly opened: Promise<Opened>;
 }
 
@@ -102,8 +106,8 @@ export class Lane {
         // A fault of ours while mending another: nobody may be left waiting, and the loop must go on.
         this.#options.onTrouble("a batch could not be settled", error);
         for (const p of opening.commands) p.fail(error);
-        this.#turns.over();
       }
+      this.#turns.over(opening.commands);
       opening = next ?? this.#open();
     }
     this.#running = undefined;
@@ -113,10 +117,10 @@ export class Lane {
   #open(): Opening | undefined {
     const commands = this.#turns.take(this.#limit);
     if (commands.length === 0) return undefined;
-    const portions = portionsOf(commands, PORTION);
-    const opened = this.#lock(commands, portions);
+    const first = new Portion(commands.slice(0, portionSize(commands.length, PORTION)));
+    const opened = this.#lock(commands, first);
     opened.catch(() => undefined); // told when its turn has come
-    return { commands, portions, opened };
+    return { commands, first, opened };
   }
 
   /** Flight 1 of the next batch behind flight 2 of this one, unless others need a gap between the two. */
@@ -131,17 +135,18 @@ export class Lane {
    * Decides and commits a batch; returns when each of its commands is settled or back in the queue.
    * @returns the next batch, if it was opened meanwhile
    */
-  async #commit({ commands, portions, opened }: Opening): Promise<Opening | undefined> {
-    let mine = commands;
+  async #commit(opening: Opening): Promise<Opening | undefined> {
     let batch: Batch | undefined;
     let sent = false;
     let next: Opening | undefined;
     const writing = new Writing();
     try {
-      const { locked, nowUs, first } = await opened;
-      mine = this.#putBack(commands, locked);
+      const { locked, nowUs, first } = await opening.opened;
+      const size = opening.first.commands.length;
+      const rest = opening.commands.slice(size).filter((p) => locked.has(p.command.tenant));
+      this.#passOver(opening, locked);
       batch = new Batch(locked, nowUs, () => drawCharacters(13), this.#options.maxSubjectBytes, this.#flows);
-      await this.#decide(batch, portions, first, writing);
+      await this.#decide(batch, [opening.first, ...portionsOf(rest, size)], first, writing);
       if (batch.isEmpty) {
         await this.#connection.flight([sql.ROLLBACK]);
       } else {
@@ -154,12 +159,12 @@ export class Lane {
       }
       this.#limit *= 2;
       this.#settle(batch);
-      this.#turns.over();
-      if (mine.length === 0 && !this.#turns.waits) await pause(1); // every head is held by others: let them finish
+      if (opening.commands.length === 0 && !this.#turns.waits) await pause(1); // every head is held by others: let them finish
     } catch (error) {
       if (next) await this.#close(next);
       next = undefined;
-      await this.#recover(writing.fault ?? error, mine, batch !== undefined, sent ? batch : undefined);
+      const doubtful = sent ? batch : undefined;
+      await this.#recover(writing.fault ?? error, opening.commands, batch !== undefined, doubtful);
     }
     return next;
   }
@@ -170,7 +175,10 @@ export class Lane {
    */
   async #decide(batch: Batch, portions: readonly Portion[], first: Loaded, writing: Writing): Promise<void> {
     let loaded = first;
+    const begun = performance.now();
     for (const [i, portion] of portions.entries()) {
+      if (performance.now() - begun > DECIDING_MS)
+        throw new Error(`a batch was decided for more than ${DECIDING_MS} ms`);
       const after = portions[i + 1];
       const loading = after && this.#load(after);
       loading?.catch(() => undefined); // told below, or by what made it fail
@@ -188,9 +196,10 @@ export class Lane {
   async #close({ commands, opened }: Opening): Promise<void> {
     await opened.catch(() => undefined);
     this.#turns.putBack(commands);
+    this.#turns.over(commands);
   }
 
-  async #lock(commands: readonly Pending[], [first = new Portion([])]: readonly Portion[]): Promise<Opened> {
+  async #lock(commands: readonly Pending[], first: Portion): Promise<Opened> {
     const flight = new OpeningFlight(commands, first, this.#turns.waits);
     return flight.read(await this.#connection.flight(flight.statements));
   }
@@ -199,20 +208,14 @@ export class Lane {
     return portion.read(await this.#connection.flight(portion.statements(), true));
   }
 
-  /**
-   * Puts the commands back whose tenants' heads others hold; a head that was waited for and is not there does not exist.
-   * @returns the commands that stay
-   */
-  #putBack(commands: readonly Pending[], locked: ReadonlyMap<string, LockedHead>): readonly Pending[] {
+  /** Puts the commands back whose tenants' heads others hold; a head that was waited for and is not there does not exist. */
+  #passOver(opening: Opening, locked: ReadonlyMap<string, LockedHead>): void {
     this.#turns.had(locked.keys());
-    const others = commands.filter((p) => !locked.has(p.command.tenant));
-    if (others.length === 0) return commands;
-    if (this.#turns.waits) {
-      for (const p of others) {
-        p.fail(new Refusal(ErrorReason.TENANT_UNKNOWN, `tenant "${p.command.tenant}" does not exist`));
-      }
-    } else this.#turns.passOver(others);
-    return commands.filter((p) => locked.has(p.command.tenant));
+    const others = opening.commands.filter((p) => !locked.has(p.command.tenant));
+    if (others.length === 0) return;
+    opening.commands = opening.commands.filter((p) => locked.has(p.command.tenant));
+    if (!this.#turns.waits) this.#turns.passOver(others);
+    else for (const { command, fail } of others) fail(tenantUnknown(command.tenant));
   }
 
   #settle(batch: Batch): void {
@@ -243,8 +246,7 @@ export class Lane {
     if (error instanceof ConnectionLost) {
       this.#options.onTrouble("the database connection was lost", error);
       if (doubtful && (await this.#fateOf(doubtful, commands)) === "committed") {
-        this.#settle(doubtful);
-        return this.#turns.over();
+        return this.#settle(doubtful);
       }
       // Its transaction may have stood still for too long while we decided.
       if (inside) this.#halve(commands);
@@ -253,12 +255,11 @@ export class Lane {
     await this.#rollBack();
     const state = sqlState(error) ?? "";
     if (PASSING.has(state)) {
-      this.#turns.inVain();
       this.#options.onTrouble(`a batch of ${commands.length} is tried again after ${state}`, error);
       if (state === "25006") this.#connection.discard(); // a new connection may find the server that writes
       // It may have been too much at once. After a wait it was not: one alone would only be in the others' way.
       if (state === "57014" && !this.#turns.waits) this.#halve(commands);
-      return this.#again(commands, error);
+      return this.#again(commands, error, this.#turns.waits);
     }
     const isExhausted = state.startsWith("53");
     if (commands.length > 1 && !isExhausted) {
@@ -269,14 +270,16 @@ export class Lane {
     }
     this.#options.onTrouble(`a batch of ${commands.length} failed`, error);
     for (const p of commands) p.fail(isExhausted ? unavailable(error) : error);
-    this.#turns.over();
   }
 
   #halve(batch: readonly Pending[]): void {
-    this.#limit = Math.max(1, Math.ceil(batch.length / 2));
+    if (batch.length > 0) this.#limit = Math.max(1, Math.ceil(batch.length / 2));
   }
 
-  /** Looks, under the batch's own locks, whether its events are in the journal. Asks until the database answers. */
+  /**
+   * Looks whether the batch's events are in the journal, under the lock of one of its heads: the transaction held them all, so who
+   * has one knows that it is over. Asks until the database answers.
+   */
   async #fateOf(batch: Batch, commands: readonly Pending[]): Promise<Fate> {
     const firsts = batch.extensions().map((e) => ({ tenant: e.tenant, event: e.events[0] }));
     const tenants = [...new Set(commands.map((p) => p.command.tenant))].sort();
@@ -284,8 +287,8 @@ export class Lane {
       try {
         const results = await this.#connection.flight([
           sql.BEGIN,
-          sql.scopeToAndWait(tenants),
-          sql.lockHeads(tenants, true),
+          sql.scopeTo(tenants),
+          sql.lockHeads(tenants, false),
           sql.findEvents([
             firsts.map((f) => f.tenant),
             firsts.map((f) => f.event?.revision ?? 0n),
@@ -293,21 +296,31 @@ export class Lane {
           ]),
           sql.ROLLBACK,
         ]);
-        return Number(results[3]?.rows[0]?.[0]) > 0 ? "committed" : "aborted";
+        if (Number(results[3]?.rows[0]?.[0]) > 0) return "committed";
+        if ((results[2]?.rows.length ?? 0) > 0) return "aborted";
+        if (commands.every((p) => this.#tooOld(p))) return "unknown";
       } catch (error) {
         await this.#rollBack();
         if (commands.every((p) => this.#tooOld(p))) return "unknown";
         this.#options.onTrouble("whether a batch was committed could not be asked yet", error);
-        await pause(this.#options.retryPauseMs);
       }
+      await pause(this.#options.retryPauseMs);
     }
   }
 
-  /** Puts commands back to the front of the queue, but for those that were tried for too long. */
-  async #again(commands: readonly Pending[], error: unknown): Promise<void> {
+  /**
+   * Puts commands back to the front of the queue, but for those that were tried for too long.
+   * @param inVain a head that was waited for was not had
+   */
+  async #again(commands: readonly Pending[], error: unknown, inVain = false): Promise<void> {
     const [old, young] = [commands.filter((p) => this.#tooOld(p)), commands.filter((p) => !this.#tooOld(p))];
     for (const p of old) p.fail(unavailable(error));
-    this.#turns.putBack(young);
+    // Nor do those that wait behind them have to try it one batch after the other.
+    if (error instanceof ConnectionLost) {
+      for (const p of this.#turns.takeOld(performance.now() - this.#options.giveUpAfterMs)) p.fail(unavailable(error));
+    }
+    if (inVain) this.#turns.passOver(young);
+    else this.#turns.putBack(young);
     await pause(this.#options.retryPauseMs);
   }
 
@@ -322,6 +335,10 @@ export class Lane {
   #tooOld(pending: Pending): boolean {
     return performance.now() - pending.since > this.#options.giveUpAfterMs;
   }
+}
+
+function tenantUnknown(tenant: string): Refusal {
+  return new Refusal(ErrorReason.TENANT_UNKNOWN, `tenant "${tenant}" does not exist`);
 }
 
 function pause(ms: number): Promise<void> {

@@ -53,10 +53,14 @@ export class Portion {
   }
 }
 
-/** Cuts a batch into portions of about the same size. @param most commands of a portion */
-export function portionsOf(commands: readonly Pending[], most: number): Portion[] {
-  const count = Math.max(1, Math.ceil(commands.length / most));
-  const size = Math.ceil(commands.length / count);
+/** How large portions are of which all have about the same size. @param most commands of a portion */
+export function portionSize(commands: number, most: number): number {
+  return Math.ceil(commands / Math.ceil(commands / most));
+}
+
+/** Cuts commands into portions. */
+export function portionsOf(commands: readonly Pending[], size: number): Portion[] {
+  const count = Math.ceil(commands.length / size);
   return Array.from({ length: count }, (_, i) => new Portion(commands.slice(i * size, (i + 1) * size)));
 }
 

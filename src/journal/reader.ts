@@ -28,7 +28,7 @@ interface Asked {
 
 export interface ReaderOptions {
   /** Reads that wait at most; one more is OVERLOADED. Default 20,000. */
-  readonly maxQueued?: number;
+  readonly maxQueuedReads?: number;
 }
 
 /** Single rows that share one SELECT at most. */
@@ -60,7 +60,7 @@ export class Reader implements JournalReader {
   constructor(connections: readonly Connection[], options: ReaderOptions = {}) {
     this.#connections = connections;
     this.#idle = [...connections];
-    this.#maxQueued = options.maxQueued ?? 20_000;
+    this.#maxQueued = options.maxQueuedReads ?? 20_000;
     this.#maxSharing = Math.min(MAX_SHARING, connections.length);
   }
 

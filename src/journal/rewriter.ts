@@ -50,6 +50,7 @@ export interface Rewrite<O extends DescMessage>
 export interface RewriterOptions {
   readonly maxSubjectBytes?: number | undefined;
   readonly onCommit: (extensions: readonly Extension[]) => void;
+  readonly onTrouble?: (what: string, error: unknown) => void;
 }
 
 const PAGE_EVENTS = 500;
@@ -82,7 +83,10 @@ export class Rewriter {
     this.#options = options;
   }
 
-  /** Resolves once all of it is durable; one after another. Rejects with a Refusal, and then nothing has changed. */
+  /**
+   * Resolves once all of it is durable; one after another. Rejects with a Refusal, and then nothing has changed, unless it is
+   * DATABASE_UNAVAILABLE: then it may have.
+   */
   rewrite<O extends DescMessage>(rewrite: Rewrite<O>): Promise<MessageShape<O>> {
     const done = this.#last.then(() => this.#try(rewrite));
     this.#last = done.catch(() => undefined);
@@ -154,9 +158,18 @@ export class Rewriter {
       }
       const [committed] = await this.#connection.flight([sql.COMMIT], true);
       if (committed?.command !== "COMMIT") throw new Error("the transaction was rolled back at its commit");
-      if (extensions.length > 0) this.#options.onCommit(extensions);
+      if (extensions.length > 0) this.#tell(extensions);
     }
     return outcome.answer as MessageShape<O>; // made by its own decision
+  }
+
+  #tell(extensions: readonly Extension[]): void {
+    try {
+      this.#options.onCommit(extensions);
+    } catch (error) {
+      // It is committed all the same: followers find in the journal what they were not told.
+      this.#options.onTrouble?.("what was rewritten could not be told", error);
+    }
   }
 
   /** Rewrites the events that there are. @returns how many have changed */

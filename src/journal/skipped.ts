@@ -31,11 +31,18 @@ export class Skipped {
     this.#inVain.add(tenant);
   }
 
-  /** The tenant to wait for, if there is one. One that was waited for in vain has the last turn: the others may be free. */
-  get due(): string | undefined {
+  get isAnyDue(): boolean {
+    return this.#times.size > 0 && this.due(() => true) !== undefined;
+  }
+
+  /**
+   * The tenant to wait for, if there is one. One that was waited for in vain has the last turn: the others may be free.
+   * @param mayBe whether the tenant can be waited for now
+   */
+  due(mayBe: (tenant: string) => boolean): string | undefined {
     let last: string | undefined;
     for (const [tenant, times] of this.#times) {
-      if (times < this.#most) continue;
+      if (times < this.#most || !mayBe(tenant)) continue;
       if (!this.#inVain.has(tenant)) return tenant;
       last ??= tenant;
     }

@@ -21,6 +21,9 @@ export interface ConnectionOptions {
   readonly answerTimeoutMs?: number;
 }
 
+/** How long the database may take to end a connection that is idle, milliseconds. */
+const END_MS = 2_000;
+
 /** The connection broke, or was not there: whether the last statements took effect is not known. */
 export class ConnectionLost extends Error {
   constructor(cause: unknown) {
@@ -76,7 +79,10 @@ export class Connection {
   async close(): Promise<void> {
     const client = this.#client;
     this.#client = undefined;
-    await client?.end();
+    if (!client) return;
+    // A peer that is gone without a word does not end the connection for its part.
+    const timer = setTimeout(() => streamOf(client).destroy(), END_MS);
+    await client.end().finally(() => clearTimeout(timer));
   }
 
   /** Flights that come while it connects wait for the same connection. */

@@ -65,13 +65,16 @@ export class Flight implements Submittable {
   submit(connection: object): void {
     const wire = connection as Wire; // pg's types ask for arguments that it does not take
     wire.stream.cork(); // one packet
-    for (const [i, { name = "", text, values = [] }] of this.#statements.entries()) {
-      if (name === "" || !this.#prepared.has(name)) this.#prepare(wire, name, text, i);
-      wire.bind({ statement: name, values: values.map(encodeParameter) });
-      wire.execute({});
+    try {
+      for (const [i, { name = "", text, values = [] }] of this.#statements.entries()) {
+        if (name === "" || !this.#prepared.has(name)) this.#prepare(wire, name, text, i);
+        wire.bind({ statement: name, values: values.map(encodeParameter) });
+        wire.execute({});
+      }
+      wire.sync();
+    } finally {
+      wire.stream.uncork();
     }
-    wire.sync();
-    wire.stream.uncork();
   }
 
   handleRowDescription(): void {}

@@ -41,7 +41,7 @@ test("what is put back for its lock comes before its tenant's later commands, an
   const batch = queue.take(10);
   queue.push(pending("b", "b1"));
   queue.push(pending("a", "a2"));
-  queue.unshift(batch);
+  queue.unshift(batch, "due");
   expect(namesOf(queue.take(10))).toEqual(["b1", "a1", "a2"]);
 });
 
@@ -88,7 +88,7 @@ test("tenant_queued_commands: a tenant's commands wait up to a number of their o
   // What is taken makes room, and what is put back fills it again.
   const taken = queue.take(10);
   expect(refusalOf(queue, "a")).toBeUndefined();
-  queue.unshift(taken);
+  queue.unshift(taken, "due");
   expect(refusalOf(queue, "a")).toEqual({ ...due, used: "3" });
 });
 
@@ -122,7 +122,7 @@ test("commands wait up to a number of bytes; a larger one waits alone", () => {
   const taken = queue.take(10);
   queue.push(pending("b", "small", 90));
   expect(() => queue.push(pending("b", "more", 11))).toThrow("too many changes");
-  queue.unshift(taken);
+  queue.unshift(taken, "due");
   expect(queue.take(10)).toHaveLength(2);
   queue.push(pending("b", "again", 100));
   expect(queue.size).toBe(1);

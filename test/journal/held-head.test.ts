@@ -122,3 +122,34 @@ test("a head that stays locked holds up nobody else, and has its turn as soon as
   expect(order.map((row) => row.subject_id)).toEqual(["first", "second", "third", "fourth"]);
   expect(troubles).toEqual([]);
 });
+
+test("two heads that stay locked, with more waiting for them than a batch holds, hold up nobody else", async () => {
+  await using database = await createTestDatabase();
+  for (const tenant of ["a", "c", "d"]) await createTenant(database, tenant);
+  await using stack = new AsyncDisposableStack();
+  const holder = new Client({ connectionString: database.ownerUrl });
+  holder.on("error", () => undefined);
+  await holder.connect();
+  stack.defer(() => holder.end());
+  await holder.query("begin");
+  await holder.query("select from journal_head where tenant_id in ('c', 'd') for update");
+  const journal = new PostgresJournal({
+    connection: { url: database.appUrl, lockTimeoutMs: 60_000, statementTimeoutMs: 120_000, answerTimeoutMs: 120_000 },
+    batchMaxCommands: 2,
+    skipsBeforeWaiting: 1,
+    giveUpAfterMs: 60_000,
+    onCommit: () => undefined,
+  });
+  stack.defer(() => journal.close());
+  const held = ["c", "d"].flatMap((tenant) =>
+    Array.from({ length: 5 }, (_, i) => journal.submit(ask({ tenant, order: `held-${i}` }))),
+  );
+  const orders = Array.from({ length: 60 }, (_, i) => `po-${i}`);
+  await Promise.all(orders.map((order) => journal.submit(ask({ tenant: "a", order }))));
+  await holder.query("rollback");
+  await Promise.all(held);
+  for (const tenant of ["c", "d"]) {
+    const order = await database.sql("select subject_id from event where tenant_id = $1 order by revision", [tenant]);
+    expect(order.map((row) => row.subject_id)).toEqual(["held-0", "held-1", "held-2", "held-3", "held-4"]);
+  }
+});

@@ -14,7 +14,7 @@ beforeAll(async () => {
 afterAll(() => database[Symbol.asyncDispose]());
 
 test("when as many reads wait as may, one more is refused, and the reader goes on", async () => {
-  const reader = new Reader([new Connection({ url: database.appUrl, applicationName: "test" })], { maxQueued: 2 });
+  const reader = new Reader([new Connection({ url: database.appUrl, applicationName: "test" })], { maxQueuedReads: 2 });
   const pages = Array.from({ length: 3 }, () => reader.rows({ tenant: "a", kind: SubjectKind.ORDER, limit: 1 }));
   const row = reader.subject("a", orderRef("x"));
   await expect(row).rejects.toMatchObject({ reason: ErrorReason.OVERLOADED });
