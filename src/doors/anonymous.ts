@@ -4,9 +4,6 @@ import { PerSecond } from "../service/per-second.ts";
 import type { Connection } from "./conduct.ts";
 import type { DoorBounds } from "./options.ts";
 
-/** Streams of health and reflection that one connection may have open. A client needs one for each service that it watches. */
-export const ANONYMOUS_STREAMS = 10;
-
 /** What an anonymous call ends with. */
 interface Closing {
   once(event: "close", listener: () => void): unknown;
@@ -18,11 +15,13 @@ interface Closing {
  */
 export class Anonymous {
   readonly #perSecond: number;
+  readonly #maxStreams: number;
   readonly #calls = new PerSecond();
   readonly #streams = new WeakMap<Connection, number>();
 
-  constructor({ addressAnonymousCallsPerSecond }: Pick<DoorBounds, "addressAnonymousCallsPerSecond">) {
-    this.#perSecond = addressAnonymousCallsPerSecond;
+  constructor(bounds: Pick<DoorBounds, "addressAnonymousCallsPerSecond" | "anonymousStreams">) {
+    this.#perSecond = bounds.addressAnonymousCallsPerSecond;
+    this.#maxStreams = bounds.anonymousStreams;
   }
 
   /** Counts a call, or a question on a stream. The result says why it may not be. @param network see `networkOf` */
@@ -50,14 +49,14 @@ export class Anonymous {
    */
   stream(connection: Connection, stream: Closing): Refusal | undefined {
     const open = this.#streams.get(connection) ?? 0;
-    if (open < ANONYMOUS_STREAMS) {
+    if (open < this.#maxStreams) {
       this.#streams.set(connection, open + 1);
       stream.once("close", () => this.#streams.set(connection, (this.#streams.get(connection) ?? 1) - 1));
       return undefined;
     }
-    const message = `a connection may have ${ANONYMOUS_STREAMS} streams of health and reflection open; end one first`;
+    const message = `a connection may have ${this.#maxStreams} streams of health and reflection open; end one first`;
     return new Refusal(ErrorReason.RATE_LIMITED, message, {
-      metadata: { limit: "connection_anonymous_streams", allowed: String(ANONYMOUS_STREAMS), used: String(open + 1) },
+      metadata: { limit: "connection_anonymous_streams", allowed: String(this.#maxStreams), used: String(open + 1) },
     });
   }
 }

@@ -15,7 +15,8 @@ const TIMEOUT = "ERR_HTTP_REQUEST_TIMEOUT";
  * origin are known, and these only if they came early
  */
 export function answerBadHttp1(error: NodeJS.ErrnoException, socket: Socket, refuseHeaders: HttpHandler): void {
-  if (!socket.writable || error.code === "ECONNRESET") {
+  // Where an answer is under way there is no place for another: its reader would take one for the rest of the other.
+  if (!socket.writable || error.code === "ECONNRESET" || isAnswering(socket, error)) {
     socket.destroy();
     return;
   }
@@ -35,6 +36,16 @@ export function answerBadHttp1(error: NodeJS.ErrnoException, socket: Socket, ref
   res.assignSocket(socket);
   res.once("finish", () => socket.end());
   refuseHeaders(req, res);
+}
+
+/**
+ * Whether the connection belongs to the answer of a request, which Node keeps in a property of its own. One that has not begun
+ * may be replaced if it is its request that cannot be read: a body that is cut off, or does not come.
+ */
+function isAnswering(socket: Socket, { code }: NodeJS.ErrnoException): boolean {
+  const res = Reflect.get(socket, "_httpMessage") as ServerResponse | null | undefined;
+  if (!res) return false;
+  return code === OVERFLOW || res.headersSent || res.req.complete;
 }
 
 /** What the first of the request's bytes tell of it. */

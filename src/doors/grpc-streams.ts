@@ -41,7 +41,7 @@ interface Waiting extends GrpcStream {
   readonly atMs: number;
   /** Whether it has its answer, or is about to. */
   answered: boolean;
-  /** Bytes of its request that have come. */
+  /** Bytes of its request that have come and are counted. */
   bytes: number;
   readonly onData: (chunk: Buffer) => void;
   /** What it has time for at present. */
@@ -125,7 +125,7 @@ export class GrpcStreams {
   }
 
   /**
-   * The stream of a call, for its handler, once. Undefined: it is closed already.
+   * The stream of a call, for its handler, once. Undefined: it is closed already. `letGo` must follow.
    * @param gone called when the stream is closed; for a stream that lives long, set a listener of your own: this one keeps
    * what the stream came with
    */
@@ -137,13 +137,16 @@ export class GrpcStreams {
     delete this.#waiting[id];
     waiting.due.over();
     stream.off("data", waiting.onData);
-    if (gone) {
-      waiting.gone = gone;
-    } else {
-      stream.off("close", waiting.onClosed);
-      this.#options.requestBytes.remove(waiting.connection.network, waiting.bytes);
-    }
+    if (gone) waiting.gone = gone;
+    else stream.off("close", waiting.onClosed);
     return waiting;
+  }
+
+  /** Nothing holds the call's request any more: its bytes count no longer. @param call as `take` gave it */
+  letGo(call: GrpcStream): void {
+    const waiting = call as Waiting;
+    this.#options.requestBytes.remove(waiting.connection.network, waiting.bytes);
+    waiting.bytes = 0;
   }
 
   /** The call's answer of so many bytes is about to be written. @param call as `take` gave it, with a `gone` */
@@ -230,10 +233,10 @@ export class GrpcStreams {
       gone: () => {
         delete this.#waiting[id];
         waiting.due.over();
+        this.letGo(waiting);
       },
       onClosed: () => {
         waiting.gone();
-        requestBytes.remove(connection.network, waiting.bytes);
         const { answered, atMs } = waiting;
         if (answered || stream.rstCode === constants.NGHTTP2_NO_ERROR || session.destroyed) return;
         if (performance.now() - atMs < QUICK_RESET_MS) connection.refused();

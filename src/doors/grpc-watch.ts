@@ -15,7 +15,7 @@ export function serviceError(refusal: Refusal, callId: string): Pick<ServiceErro
 }
 
 export interface GrpcOutletParts {
-  readonly rpc: ServerWritableStream<Buffer, Uint8Array>;
+  readonly rpc: ServerWritableStream<unknown, Uint8Array>;
   readonly stream: ServerHttp2Stream;
   readonly call: ActiveCall;
   /** From so many unsent bytes on, `write` says false, until half of them are left. */
@@ -29,7 +29,7 @@ export interface GrpcOutletParts {
  */
 export class GrpcOutlet implements Outlet {
   readonly codec = "proto";
-  readonly #rpc: ServerWritableStream<Buffer, Uint8Array>;
+  readonly #rpc: ServerWritableStream<unknown, Uint8Array>;
   readonly #stream: ServerHttp2Stream;
   readonly #call: ActiveCall;
   readonly #bufferBytes: number;

@@ -19,11 +19,12 @@ import { ActiveCall, type Arrival, newCallId, readTimeout } from "./active-call.
 import { Anonymous } from "./anonymous.ts";
 import { bearerOf } from "./bearer.ts";
 import { builtinPaths, lastingPaths, streamPaths } from "./builtins.ts";
-import { decodeRequest } from "./codec.ts";
+import { decodeRequest, tooLarge } from "./codec.ts";
 import { Conduct } from "./conduct.ts";
 import { envelope } from "./envelopes.ts";
 import { codeName, limitOf } from "./failures.ts";
 import { addHealth, addReflection } from "./grpc-builtins.ts";
+import { GrpcRequest, requestOf } from "./grpc-request.ts";
 import { type GrpcStream, GrpcStreams } from "./grpc-streams.ts";
 import { GrpcOutlet, serviceError } from "./grpc-watch.ts";
 import type { Health } from "./health.ts";
@@ -45,8 +46,8 @@ export interface DoorParts {
   readonly reflection: Reflection;
 }
 
-type Unary = ServerUnaryCall<Buffer, Uint8Array>;
-type Streaming = ServerWritableStream<Buffer, Uint8Array>;
+type Unary = ServerUnaryCall<GrpcRequest, Uint8Array>;
+type Streaming = ServerWritableStream<GrpcRequest, Uint8Array>;
 
 /** The end of a call whose stream was closed before its handler ran; nobody is there to read it. */
 const CLOSED = { code: status.CANCELLED, details: "the stream is closed" };
@@ -156,16 +157,19 @@ export class GrpcDoor {
       callback(CLOSED);
       return;
     }
-    const call = new ActiveCall(route, { ...arrivalOf(grpcStream), bytes: rpc.request.length });
-    const read = (): Message | Promise<Message> => this.#read(call, grpcStream, rpc.request);
+    const request = requestOf(rpc);
+    const call = new ActiveCall(route, { ...arrivalOf(grpcStream), bytes: request.length });
+    const read = (most: number): Message | Promise<Message> => this.#read(call, grpcStream, request, most);
     this.#pipeline.unary(call, read, "proto").then(
       (bytes) => {
+        this.#letGo(grpcStream, request);
         // Its end has been told already: what is counted now as on its way would stay so.
         if (grpcStream.stream.closed) return;
         this.#streams?.answered(grpcStream, bytes.length);
         answer(grpcStream.stream, bytes);
       },
       (refusal: Refusal) => {
+        this.#letGo(grpcStream, request);
         // What a refusal says takes longer to put together than most refusals take.
         if (!grpcStream.stream.closed) callback(serviceError(refusal, call.callId));
       },
@@ -178,25 +182,39 @@ export class GrpcDoor {
       rpc.emit("error", CLOSED);
       return;
     }
-    const call = new ActiveCall(route, arrivalOf(grpcStream));
+    const request = requestOf(rpc);
+    const call = new ActiveCall(route, { ...arrivalOf(grpcStream), bytes: request.length });
     const { stream } = grpcStream;
     const outlet = new GrpcOutlet({ rpc, stream, call, bufferBytes: this.#options.watchBufferBytes });
     const watch = new WatchCall(this.#pipeline, call, outlet, this.#options);
     closeWith(stream, watch);
-    void watch.run(() => this.#read(call, grpcStream, rpc.request));
+    const read = (most: number): Message | Promise<Message> => this.#read(call, grpcStream, request, most);
+    void watch.run(read).finally(() => this.#letGo(grpcStream, request));
   }
 
-  #read(call: ActiveCall, { encoding }: GrpcStream, request: Buffer): Message | Promise<Message> {
+  #read(call: ActiveCall, { encoding }: GrpcStream, request: GrpcRequest, most: number): Message | Promise<Message> {
     const { input } = call.route.method;
-    if (encoding === undefined || !isGzip(request)) return decodeRequest(input, request, "proto");
-    const bounds = unpackBounds(call, this.#pipeline.limits, this.#options.maxMessageBytes, this.#unpacking);
-    return decompress(request, encoding, bounds).then((bytes) => decodeUnpacked(input, bytes, "proto"));
+    const bytes = request.take();
+    if (encoding === undefined || !isGzip(bytes)) {
+      if (bytes.length > most) throw tooLarge(most);
+      return decodeRequest(input, bytes, "proto");
+    }
+    const maxBytes = Math.min(most, this.#options.maxMessageBytes);
+    const bounds = unpackBounds(call, this.#pipeline.limits, maxBytes, this.#unpacking);
+    return decompress(bytes, encoding, bounds).then((unpacked) => decodeUnpacked(input, unpacked, "proto"));
+  }
+
+  /** The call is over, or has become a watch. */
+  #letGo(call: GrpcStream, request: GrpcRequest): void {
+    request.empty();
+    this.#streams?.letGo(call);
   }
 
   /** Refuses calls of methods that there are not, and of those that may not be called so often. It takes any number of requests, so that none is waited for. */
   #serveUnknown(): void {
-    const refuse = (rpc: ServerDuplexStream<Buffer, Uint8Array>): void => {
+    const refuse = (rpc: ServerDuplexStream<GrpcRequest, Uint8Array>): void => {
       const call = this.#streams?.take(rpc.metadata);
+      if (call !== undefined) this.#streams?.letGo(call);
       const refusal = call?.refused ?? methodUnknown(call?.path ?? "");
       call?.connection.refused();
       const { metrics } = this.#pipeline;
@@ -246,13 +264,13 @@ function answer(stream: ServerHttp2Stream, message: Uint8Array): void {
 }
 
 /** A method whose messages grpc-js leaves as bytes. */
-function passThrough(path: string, responseStream: boolean): MethodDefinition<Uint8Array, Uint8Array> {
+function passThrough(path: string, responseStream: boolean): MethodDefinition<GrpcRequest, Uint8Array> {
   return {
     path,
     requestStream: false,
     responseStream,
-    requestSerialize: asBuffer,
-    requestDeserialize: (bytes) => bytes,
+    requestSerialize: (request) => request.take(),
+    requestDeserialize: (bytes) => new GrpcRequest(bytes),
     responseSerialize: asBuffer,
     responseDeserialize: (bytes) => bytes,
   };

@@ -97,7 +97,9 @@ async function serveUnary(pipeline: Pipeline, route: Route, exchange: Exchange, 
     if (!over && isHttp2(req) && wasTakenBack(streamOf(req), call)) connection.refused();
   });
   try {
-    const bytes = await pipeline.unary(call, () => readRequest(pipeline, call, exchange, options, held), dialect.codec);
+    const read = (most: number): Promise<Message> =>
+      readRequest(pipeline, call, exchange, bounded(options, most), held);
+    const bytes = await pipeline.unary(call, read, dialect.codec);
     over = true;
     if (!gone) await answerUnary(exchange, bytes, call, options);
   } catch (error) {
@@ -117,7 +119,9 @@ function serveWatch(pipeline: Pipeline, route: Route, exchange: Exchange, option
   res.on("close", () => watch.closed());
   const held = new HeldRequest(options.requestBytes, call.arrival.connection.network);
   // What was asked for is not kept for as long as the watch lives.
-  void watch.run(() => readRequest(pipeline, call, exchange, options, held).finally(() => held.release()));
+  void watch.run((most) =>
+    readRequest(pipeline, call, exchange, bounded(options, most), held).finally(() => held.release()),
+  );
 }
 
 /** The HTTP door's end of a watch. */
@@ -231,6 +235,11 @@ export function refuseDialect(route: Route, { req, res }: Pick<Exchange, "req" |
     const line = `${kind}: send content-type: ${type} (for others see accept-post)\n`;
     answerPlain(res, constants.HTTP_STATUS_UNSUPPORTED_MEDIA_TYPE, line);
   }
+}
+
+/** The same for requests of so many bytes at most. */
+function bounded(options: RpcOptions, maxBytes: number): RpcOptions {
+  return maxBytes < options.maxMessageBytes ? { ...options, maxMessageBytes: maxBytes } : options;
 }
 
 async function readRequest(

@@ -38,6 +38,7 @@ import { http2Bounds } from "./http2-bounds.ts";
 import { Listener } from "./listener.ts";
 import { type DoorTls, type HttpDoorOptions, httpDoorDefaults } from "./options.ts";
 import type { Pipeline } from "./pipeline.ts";
+import { Pipelined } from "./pipelined.ts";
 import { dialectOf } from "./protocols.ts";
 import { UNPACKING_QUANTUM } from "./request-body.ts";
 import { RequestBytes } from "./request-bytes.ts";
@@ -74,6 +75,7 @@ export class HttpDoor {
   readonly #cors: Cors;
   readonly #conduct: Conduct;
   readonly #anonymous: Anonymous;
+  readonly #pipelined: Pipelined;
   readonly #pages: ReadonlyMap<string, HttpHandler>;
   readonly #fallback: HttpHandler;
   #closing = false;
@@ -91,6 +93,7 @@ export class HttpDoor {
       unpacking: new Permits(this.#options.maxUnpacking, UNPACKING_QUANTUM, equalClaims),
       conduct: this.#conduct,
     };
+    this.#pipelined = new Pipelined(this.#rpcOptions.requestBytes);
     this.#cors = createCors(this.#options);
     this.#pages = new Map([
       ...httpBuiltins({
@@ -154,7 +157,9 @@ export class HttpDoor {
       (req, res) => this.#take(req, res),
     );
     server.on("clientError", (error: NodeJS.ErrnoException, socket: Socket) => {
-      const refused = (req: HttpRequest, res: HttpResponse): void => this.#refuseHeaders(req, res);
+      const refused = (req: HttpRequest, res: HttpResponse): void => {
+        this.#guarded(req, res, () => this.#refuseHeaders(req, res));
+      };
       answerBadHttp1(error, socket, refused);
     });
     // A server that does not listen itself watches over its connections' timeouts only once it believes that it does.
@@ -185,8 +190,27 @@ export class HttpDoor {
   #take(req: HttpRequest, res: HttpResponse): void {
     // A peer that leaves while we write is told by 'close'.
     res.on("error", ignoreError);
+    const begin = (): void => this.#guarded(req, res, () => this.#handle(req, res));
+    if (isHttp2(req) || res.socket !== null) {
+      begin();
+      return;
+    }
+    // What else was in the packet in which one came that the connection was ended for.
+    if (req.socket.destroyed) return;
+    const connection = connectionOf(req, this.#conduct);
+    const refusal = this.#pipelined.wait(req, res, connection.network, begin);
+    if (refusal === undefined) return;
+    // It has no place to be told: the answer before it is not over.
+    connection.refused();
+    const limit = limitOf(refusal);
+    if (limit !== undefined) this.#pipeline.metrics.limited(limit);
+    req.socket.destroy();
+  }
+
+  /** Does something for a request; nothing that it throws ends the process. */
+  #guarded(req: HttpRequest, res: HttpResponse, work: () => void): void {
     try {
-      this.#handle(req, res);
+      work();
     } catch (error) {
       this.#fail(req, res, error);
     }

@@ -23,6 +23,8 @@ export interface DoorBounds {
   readonly maxAddressRequestBytes: number;
   /** Calls without a credential (health, reflection, pages) of one address in a second; more are refused. Default 100. */
   readonly addressAnonymousCallsPerSecond: number;
+  /** Streams of health and reflection that one connection may have open. Default 10. */
+  readonly anonymousStreams: number;
   /** Compressed requests that are unpacked at a time; the others wait in line. Default 1. */
   readonly maxUnpacking: number;
   /** The largest block of request headers. Default 16 KiB. */
@@ -72,6 +74,7 @@ const bounds: Omit<DoorBounds, "port"> = {
   maxRequestBytes: 512 * 1024 * 1024,
   maxAddressRequestBytes: 256 * 1024 * 1024,
   addressAnonymousCallsPerSecond: 100,
+  anonymousStreams: 10,
   maxUnpacking: 1,
   maxHeaderBytes: 16 * 1024,
   maxConnections: 20_000,

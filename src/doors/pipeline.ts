@@ -67,8 +67,12 @@ export interface PipelineParts {
   readonly claims?: Claims;
 }
 
-/** Reads and decodes the request. It is called after the caller is known, so that nobody else makes us read. */
-export type ReadRequest = () => Message | Promise<Message>;
+/**
+ * Reads and decodes the request. It is called after the caller is known, so that nobody else makes us read. Throws a Refusal
+ * MESSAGE_TOO_LARGE, before it is decoded, when the request has more than so many bytes, packed or unpacked; the door may have
+ * a smaller bound.
+ */
+export type ReadRequest = (maxBytes: number) => Message | Promise<Message>;
 
 /** The way of every call, whichever door it came through. */
 export interface Pipeline {
@@ -88,6 +92,9 @@ export interface Pipeline {
 
 /** A read that has taken longer is admitted again before it is answered. */
 const LONG_MS = 1_000;
+
+/** Whose request took longer to come is authenticated again: from memory, unless the credential has ended. */
+const SLOW_MS = 100;
 
 /** What a watch asks for when it resumes: a position and a filter. More is refused past the rate of calls without being read. */
 const RESUME_MAX_BYTES = 64 * 1024;
@@ -113,18 +120,25 @@ export function createPipeline(parts: PipelineParts): Pipeline {
     const known = authenticate(bearer, peer);
     const principal = known instanceof Promise ? await known : known;
     call.authenticated(principal);
+    let over: unknown;
     try {
       limits.call(principal, peer);
-    } catch (over) {
-      if (forgive === undefined || bytes > RESUME_MAX_BYTES) throw over;
-      forgive(over);
+    } catch (refusal) {
+      if (forgive === undefined || bytes > RESUME_MAX_BYTES) throw refusal;
+      over = refusal;
+      forgive(refusal);
     }
     if (principal.kind !== "service-owner") {
       const turn = admission.enter(principal.tenant, bytes);
-      if (turn !== undefined) await turn;
+      if (turn !== undefined) {
+        await turn;
+        if (call.aborted) throw CALLER_GONE;
+      }
     }
-    const message = read();
+    const message = over === undefined ? read(Infinity) : readResume(read, over);
     const request = message instanceof Promise ? await message : message;
+    // A request may drip in for as long as its caller likes, and a credential that is revoked meanwhile does nothing any more.
+    if (Date.now() - call.startedMs >= SLOW_MS) call.authenticated(await authenticate(bearer, peer));
     const noted = authorise(call, call.route.method, request);
     entitlements.check(principal, call.route.method, request);
     checkRequest(call.route.method.input, request);
@@ -211,6 +225,15 @@ export function createPipeline(parts: PipelineParts): Pipeline {
       draining = true;
     },
   };
+}
+
+/** Reads what is little enough to be a resume. @param over thrown for what is more */
+async function readResume(read: ReadRequest, over: unknown): Promise<Message> {
+  try {
+    return await read(RESUME_MAX_BYTES);
+  } catch (error) {
+    throw error instanceof Refusal && error.reason === ErrorReason.MESSAGE_TOO_LARGE ? over : error;
+  }
 }
 
 /** Lets the work take as long as the caller waits; what it does afterwards has nobody to answer to. */

@@ -22,6 +22,7 @@ import {
 } from "@connectrpc/connect-web";
 import { Client, credentials, Metadata, type ServiceError } from "@grpc/grpc-js";
 import { StatusSchema } from "../../gen/google/rpc/status_pb.ts";
+import { fetchOf } from "../support/own-fetch.ts";
 import { BEARER, type World } from "./world.ts";
 
 /** What a caller needs of whom it calls. */
@@ -111,7 +112,8 @@ const webKinds = Object.entries(webTransports).map(
   ([protocol, createTransport]): CallerKind => ({
     name: `connect-web ${protocol} through fetch`,
     door: "http",
-    open: (world) => throughTransport(createTransport({ baseUrl: `http://127.0.0.1:${world.httpPort}` })),
+    open: (world) =>
+      throughTransport(createTransport({ baseUrl: `http://127.0.0.1:${world.httpPort}`, fetch: fetchOf(world) })),
   }),
 );
 

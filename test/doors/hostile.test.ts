@@ -1,11 +1,12 @@
 import { once } from "node:events";
-import { connect as connectHttp2, constants } from "node:http2";
+import { type ClientHttp2Stream, connect as connectHttp2, constants } from "node:http2";
 import { connect, type Socket } from "node:net";
 import { gzipSync } from "node:zlib";
 import { create, toBinary } from "@bufbuild/protobuf";
 import { describe, expect, test } from "vitest";
 import { GetOrderRequestSchema } from "../../gen/leadline/v1/order_service_pb.ts";
 import { frame as http2Frame, literals } from "../bench/frames.ts";
+import { fetchOf } from "../support/own-fetch.ts";
 import { frame, grpcStatusOf, rawAnswer, rawCall, rawSession, reasonOf } from "./raw.ts";
 import { BEARER, World, within } from "./world.ts";
 
@@ -95,6 +96,33 @@ describe.each(["http", "grpc"] as const)("the %s door", (door) => {
     const refused = await world.metric(`leadline_connections_refused_total{door="${door}",limit="address_connects`);
     expect(refused).toBeGreaterThanOrEqual(2);
     expect(await statusElsewhere(world)).toBe("0");
+  });
+
+  test("begins no more streams on a connection whose memory is used up, says so by the protocol, and does when some have ended", async () => {
+    await using world = await World.open({ [door]: { sessionMemoryMb: 1, maxConcurrentStreams: 100_000 } });
+    const session = rawSession(world, portOf(world));
+    await once(session, "connect");
+    // Calls that go on: their requests have not ended. Few at a time, for Node closes a connection of which it has refused a hundred.
+    const calls: ClientHttp2Stream[] = [];
+    let refused = 0;
+    while (refused === 0 && calls.length < 5_000) {
+      for (let i = 0; i < 50; i++) {
+        const call = rawCall(session, GET_ORDER).resume();
+        call.on("close", () => {
+          if (call.rstCode === constants.NGHTTP2_ENHANCE_YOUR_CALM) refused++;
+        });
+        calls.push(call);
+      }
+      await new Promise<void>((resolve) => void session.ping(() => resolve()));
+    }
+    expect(refused).toBeGreaterThan(0);
+    expect(await statusElsewhere(world)).toBe("0");
+    for (const call of calls.filter(({ destroyed }) => !destroyed)) call.end(frame(requestBytes));
+    await expect.poll(() => calls.every(({ destroyed }) => destroyed)).toBe(true);
+    const call = rawCall(session, GET_ORDER);
+    call.end(frame(requestBytes));
+    expect(grpcStatusOf(await rawAnswer(call))).toBe("0");
+    session.destroy();
   });
 
   test("closes a connection that says HTTP/2 and then nothing", async () => {
@@ -210,7 +238,7 @@ describe.each(["http", "grpc"] as const)("the %s door", (door) => {
 
 test("half a character in a call of a builtin is refused with an answer", async () => {
   await using world = await World.open();
-  const response = await fetch(`http://127.0.0.1:${world.httpPort}/grpc.health.v1.Health/List`, {
+  const response = await fetchOf(world)(`http://127.0.0.1:${world.httpPort}/grpc.health.v1.Health/List`, {
     method: "POST",
     headers: { "content-type": "application/grpc-web+json" },
     body: frame(Buffer.from('"\\ud800"')),

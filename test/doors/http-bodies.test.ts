@@ -2,6 +2,7 @@ import { brotliCompressSync, gunzipSync, gzipSync } from "node:zlib";
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import { describe, expect, test } from "vitest";
 import { GetOrderRequestSchema, GetOrderResponseSchema } from "../../gen/leadline/v1/order_service_pb.ts";
+import { fetchOf } from "../support/own-fetch.ts";
 import { frame, framesOf, rawAnswer, rawCall, rawSession, reasonOf as reasonOfRaw } from "./raw.ts";
 import { BEARER, World, within } from "./world.ts";
 
@@ -13,7 +14,7 @@ const request = toBinary(GetOrderRequestSchema, create(GetOrderRequestSchema, { 
 type Headers = Record<string, string>;
 
 function post(world: World, path: string, body: string | Buffer, headers: Headers = {}): Promise<Response> {
-  return fetch(`http://127.0.0.1:${world.httpPort}${path}`, {
+  return fetchOf(world)(`http://127.0.0.1:${world.httpPort}${path}`, {
     method: "POST",
     headers: { "content-type": "application/json", authorization: `Bearer ${BEARER}`, ...headers },
     body,
@@ -91,7 +92,7 @@ describe("a unary body", () => {
   test("that does not end is refused in time", async () => {
     await using world = await World.open({ http: { requestTimeoutMs: 200 } });
     const endless = new ReadableStream({ start: (controller) => controller.enqueue(Buffer.from('{"orderId":')) });
-    const response = await fetch(`http://127.0.0.1:${world.httpPort}${GET_ORDER}`, {
+    const response = await fetchOf(world)(`http://127.0.0.1:${world.httpPort}${GET_ORDER}`, {
       method: "POST",
       headers: { "content-type": "application/json", authorization: `Bearer ${BEARER}` },
       body: endless,
@@ -131,7 +132,7 @@ describe("an answer", () => {
 describe("a call with GET", () => {
   function get(world: World, path: string, query: Record<string, string>): Promise<Response> {
     const url = `http://127.0.0.1:${world.httpPort}${path}?${new URLSearchParams({ connect: "v1", ...query })}`;
-    return fetch(url, { headers: { authorization: `Bearer ${BEARER}` } });
+    return fetchOf(world)(url, { headers: { authorization: `Bearer ${BEARER}` } });
   }
 
   test("reads what changes nothing", async () => {

@@ -7,6 +7,7 @@ import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import { Client, credentials, Metadata } from "@grpc/grpc-js";
 import { describe, expect, test } from "vitest";
 import { GetOrderRequestSchema, GetOrderResponseSchema } from "../../gen/leadline/v1/order_service_pb.ts";
+import { fetchOf } from "../support/own-fetch.ts";
 import { testCertificate } from "./certificate.ts";
 import { frame, grpcStatusOf, rawAnswer, rawCall, rawSession } from "./raw.ts";
 import { BEARER, World, within } from "./world.ts";
@@ -191,7 +192,7 @@ test("the HTTP door refuses requests without a host", async () => {
   );
   await said(socket);
   // The door is still there.
-  expect((await fetch(`http://127.0.0.1:${world.httpPort}/healthz`)).status).toBe(200);
+  expect((await fetchOf(world)(`http://127.0.0.1:${world.httpPort}/healthz`)).status).toBe(200);
 });
 
 test("the HTTP door tells how many streams a connection may have", async () => {

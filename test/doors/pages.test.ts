@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import { fetchOf } from "../support/own-fetch.ts";
 import { BEARER, World } from "./world.ts";
 
 const GET_ORDER = "/leadline.v1.OrderService/GetOrder";
@@ -11,7 +12,7 @@ function urlOf(world: World, path: string): string {
 describe("a page of another origin", () => {
   test("that is allowed may ask, call and read the answer", async () => {
     await using world = await World.open({ http: { corsOrigins: [PAGE] } });
-    const preflight = await fetch(urlOf(world, GET_ORDER), {
+    const preflight = await fetchOf(world)(urlOf(world, GET_ORDER), {
       method: "OPTIONS",
       headers: {
         origin: PAGE,
@@ -24,7 +25,7 @@ describe("a page of another origin", () => {
     expect(allowed).toEqual(expect.arrayContaining(["authorization", "content-type", "connect-protocol-version"]));
     expect(preflight.headers.get("access-control-allow-methods")).toContain("POST");
     expect(preflight.headers.get("access-control-max-age")).toBe("7200");
-    const answer = await fetch(urlOf(world, GET_ORDER), {
+    const answer = await fetchOf(world)(urlOf(world, GET_ORDER), {
       method: "POST",
       headers: { origin: PAGE, authorization: `Bearer ${BEARER}`, "content-type": "application/json" },
       body: '{"orderId":"ord_1"}',
@@ -38,7 +39,7 @@ describe("a page of another origin", () => {
 
   test("that is allowed can read errors too", async () => {
     await using world = await World.open({ http: { corsOrigins: [PAGE] } });
-    const answer = await fetch(urlOf(world, GET_ORDER), {
+    const answer = await fetchOf(world)(urlOf(world, GET_ORDER), {
       method: "POST",
       headers: { origin: PAGE, "content-type": "application/json" },
       body: "{}",
@@ -53,10 +54,10 @@ describe("a page of another origin", () => {
     async (origin) => {
       await using world = await World.open({ http: { corsOrigins: [PAGE] } });
       const headers = { origin, "access-control-request-method": "POST" };
-      const preflight = await fetch(urlOf(world, GET_ORDER), { method: "OPTIONS", headers });
+      const preflight = await fetchOf(world)(urlOf(world, GET_ORDER), { method: "OPTIONS", headers });
       expect(preflight.status).toBe(403);
       expect(preflight.headers.get("access-control-allow-origin")).toBeNull();
-      const answer = await fetch(urlOf(world, GET_ORDER), {
+      const answer = await fetchOf(world)(urlOf(world, GET_ORDER), {
         method: "POST",
         headers: { origin, authorization: `Bearer ${BEARER}`, "content-type": "application/json" },
         body: '{"orderId":"ord_1"}',
@@ -69,7 +70,7 @@ describe("a page of another origin", () => {
 
 test("a page of our own origin may call", async () => {
   await using world = await World.open();
-  const answer = await fetch(urlOf(world, GET_ORDER), {
+  const answer = await fetchOf(world)(urlOf(world, GET_ORDER), {
     method: "POST",
     headers: {
       origin: urlOf(world, ""),
@@ -84,7 +85,7 @@ test("a page of our own origin may call", async () => {
 test("a path that nobody takes is answered 404 with a reason", async () => {
   await using world = await World.open();
   for (const method of ["GET", "POST", "DELETE"]) {
-    const answer = await fetch(urlOf(world, "/v1/orders?x=1"), { method });
+    const answer = await fetchOf(world)(urlOf(world, "/v1/orders?x=1"), { method });
     expect(answer.status).toBe(404);
     expect(answer.headers.get("content-type")).toBe("application/json");
     expect(await answer.json()).toMatchObject({
@@ -96,15 +97,15 @@ test("a path that nobody takes is answered 404 with a reason", async () => {
 
 test("what is behind the door takes the paths that are no calls", async () => {
   await using world = await World.open({ parts: { fallback: (req, res) => res.end(`rest ${req.url}`) } });
-  expect(await (await fetch(urlOf(world, "/v1/orders?x=1"))).text()).toBe("rest /v1/orders?x=1");
-  expect((await fetch(urlOf(world, "/healthz"))).status).toBe(200);
+  expect(await (await fetchOf(world)(urlOf(world, "/v1/orders?x=1"))).text()).toBe("rest /v1/orders?x=1");
+  expect((await fetchOf(world)(urlOf(world, "/healthz"))).status).toBe(200);
 });
 
 test("/healthz says that the process is there, /readyz whether it wants calls and can answer them", async () => {
   let isReady = true;
   await using world = await World.open({ parts: { ready: () => Promise.resolve(isReady) } });
   const statusOf = async (path: string): Promise<number> => {
-    const answer = await fetch(urlOf(world, path));
+    const answer = await fetchOf(world)(urlOf(world, path));
     await answer.text();
     return answer.status;
   };
@@ -120,7 +121,7 @@ test("/healthz says that the process is there, /readyz whether it wants calls an
 test("a page that fails is answered 500 and logged", async () => {
   const parts = { ready: () => Promise.reject(new Error("the database is gone")) };
   await using world = await World.open({ parts });
-  expect((await fetch(urlOf(world, "/readyz"))).status).toBe(500);
+  expect((await fetchOf(world)(urlOf(world, "/readyz"))).status).toBe(500);
   expect(world.logged).toContainEqual(
     expect.objectContaining({ path: "/readyz", err: expect.objectContaining({ message: "the database is gone" }) }),
   );
@@ -130,10 +131,12 @@ test("/metrics counts calls by method, door and code, and can have a token", asy
   await using world = await World.open({ http: { metricsToken: "scrape" } });
   const headers = { authorization: `Bearer ${BEARER}`, "content-type": "application/json" };
   for (const orderId of ["ord_1", "ord_2", "unknown"]) {
-    await (await fetch(urlOf(world, GET_ORDER), { method: "POST", headers, body: JSON.stringify({ orderId }) })).text();
+    await (
+      await fetchOf(world)(urlOf(world, GET_ORDER), { method: "POST", headers, body: JSON.stringify({ orderId }) })
+    ).text();
   }
-  expect((await fetch(urlOf(world, "/metrics"))).status).toBe(401);
-  const metrics = await fetch(urlOf(world, "/metrics"), { headers: { authorization: "Bearer scrape" } });
+  expect((await fetchOf(world)(urlOf(world, "/metrics"))).status).toBe(401);
+  const metrics = await fetchOf(world)(urlOf(world, "/metrics"), { headers: { authorization: "Bearer scrape" } });
   const lines = (await metrics.text()).split("\n");
   const countOf = (code: string): string | undefined =>
     lines.find((line) => line.startsWith("leadline_call_seconds_count") && line.includes(`code="${code}"`));

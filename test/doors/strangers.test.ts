@@ -6,7 +6,7 @@ import { describe, expect, test } from "vitest";
 import { HealthCheckRequestSchema } from "../../gen/grpc/health/v1/health_pb.ts";
 import { ServerReflectionRequestSchema } from "../../gen/grpc/reflection/v1/reflection_pb.ts";
 import { GetOrderRequestSchema, WatchOrdersRequestSchema } from "../../gen/leadline/v1/order_service_pb.ts";
-import { ANONYMOUS_STREAMS } from "../../src/doors/anonymous.ts";
+import { fetchOf } from "../support/own-fetch.ts";
 import { detailsOf, frame, framesOf, grpcStatusOf, rawAnswer, rawCall, rawSession } from "./raw.ts";
 import { World, within } from "./world.ts";
 
@@ -39,6 +39,8 @@ function elsewhere(world: World, port: number): ClientHttp2Session {
   return session;
 }
 
+/** Streams of health and reflection that a connection may have where nothing else is set. */
+const ANONYMOUS_STREAMS = 10;
 const RATE_LIMITED = { reason: "RATE_LIMITED", waits: true };
 
 describe.each(["http", "grpc"] as const)("the %s door", (door) => {
@@ -183,7 +185,7 @@ test("the gRPC door reads little of what is sent to health and reflection", asyn
 
 test("pages for operators are refused with what to wait", async () => {
   await using world = await World.open({ http: { addressAnonymousCallsPerSecond: 5 } });
-  const get = (path: string) => fetch(`http://127.0.0.1:${world.httpPort}${path}`);
+  const get = (path: string) => fetchOf(world)(`http://127.0.0.1:${world.httpPort}${path}`);
   const all = await Promise.all(
     Array.from({ length: 12 }, (_, i) => get(["/metrics", "/readyz", "/healthz"][i % 3] ?? "")),
   );
