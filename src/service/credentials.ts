@@ -19,6 +19,7 @@ import { Code, Refusal } from "../domain/refusal.ts";
 import { Permits } from "../watch/permits.ts";
 import { networkOf } from "./address.ts";
 import { hashOf, keyIdOf, sameHash } from "./api-key.ts";
+import { Doubts, READS_MOST } from "./doubts.ts";
 import { isJwt, type JwtVerifier, tokenRefused } from "./jwt.ts";
 import type { KeyOfTenant, KeyRecords } from "./key-records.ts";
 import type { StreamHolder } from "./limits.ts";
@@ -57,6 +58,8 @@ export interface CredentialsOptions {
   readonly sweepMs?: number;
   /** Default 10,000: credentials kept in memory; the one least lately looked up goes first. */
   readonly cacheMax?: number;
+  /** Default 20: wrong credentials of one address in a second. Past them only credentials in memory are taken. */
+  readonly wrongPerSecond?: number;
   /** Milliseconds since the epoch. */
   now?(): number;
 }
@@ -79,8 +82,6 @@ const writeUsedMs = 60_000;
 /** Longer texts are none of ours; hashing them would be the caller's to command. */
 const maxLength = 1_024;
 
-/** Wrong credentials of one address in a second. Credentials in memory are not affected. */
-const failuresPerSecond = 20;
 /** Credentials that are looked up at a time, addresses by turns: what is wrong is known only then. */
 const looksAtATime = 8;
 
@@ -89,6 +90,7 @@ export class Credentials {
   readonly #now: () => number;
   readonly #cacheMs: number;
   readonly #cacheMax: number;
+  readonly #wrongPerSecond: number;
   /** By the SHA-256 of the text, so that no secret stays in memory. */
   readonly #known = new Map<string, Known>();
   readonly #hashesByKey = new Map<string, Set<string>>();
@@ -99,16 +101,21 @@ export class Credentials {
   readonly #keyLooks = new Permits(looksAtATime, 1, equalClaims);
   readonly #tokenLooks = new Permits(looksAtATime, 1, equalClaims);
   #used = new Map<string, KeyOfTenant & { atMs: number }>();
-  /** Counts what was forgotten, so that an answer which was under way meanwhile is not trusted. */
-  #forgotten = 0;
+  /** What was forgotten: an answer that was under way meanwhile is not trusted. */
+  readonly #doubts = new Doubts();
+  /** Keys whose end others told of, and that are to be read again: once, however often they were told of. */
+  #due = new Set<string>();
   #stops: (() => void)[] = [];
   #background: Promise<void> = Promise.resolve();
+  /** Apart from what else is done in the background: a sweep may wait for an issuer that does not answer. */
+  #reading: Promise<void> = Promise.resolve();
 
   constructor(options: CredentialsOptions) {
     this.#options = options;
     this.#now = options.now ?? Date.now;
     this.#cacheMs = options.cacheMs ?? 5_000;
     this.#cacheMax = options.cacheMax ?? 10_000;
+    this.#wrongPerSecond = options.wrongPerSecond ?? 20;
   }
 
   /** Listens to the bus and starts the sweep. */
@@ -125,7 +132,7 @@ export class Credentials {
   async stop(): Promise<void> {
     for (const stop of this.#stops.splice(0)) stop();
     this.#later(() => this.writeUsed());
-    await this.#background;
+    await Promise.all([this.#background, this.#reading]);
   }
 
   /**
@@ -183,11 +190,20 @@ export class Credentials {
     }
   }
 
-  /** Tells of an end that another instance announced. Not believed: anyone on the bus may say so. */
+  /** Another instance tells of an end. Not believed: anyone on the bus may say so. */
   #told(keyId: string): void {
     this.#forget(keyId);
-    const streams = [...this.#options.streamHolders()].filter(({ kind, id }) => kind === "key" && id === keyId);
-    if (streams.length > 0) this.#later(() => this.#endUnlessHolding(streams.slice(0, 1)));
+    this.#due.add(keyId);
+    if (this.#due.size > 1) return;
+    this.#reading = this.#reading.then(() => this.#readDue()).catch((error: unknown) => this.#options.onError(error));
+  }
+
+  /** Reads all keys with streams at once that were told of; who is told of from now on is read after this. */
+  async #readDue(): Promise<void> {
+    const due = this.#due;
+    this.#due = new Set();
+    const keys = [...this.#options.streamHolders()].filter(({ kind, id }) => kind === "key" && due.has(id));
+    await this.#endUnlessHolding([...new Map(keys.map((key) => [key.id, key])).values()]);
   }
 
   async #endUnlessHolding(keys: readonly KeyOfTenant[]): Promise<void> {
@@ -236,9 +252,14 @@ export class Credentials {
 
   /** One look at the database serves all callers that wait for it. */
   #shared(hash: string, look: () => Promise<Found>): Promise<Principal> {
-    const under = this.#looking.get(hash);
-    const looking = under ?? look().finally(() => this.#looking.delete(hash));
-    if (under === undefined) this.#looking.set(hash, looking);
+    let looking = this.#looking.get(hash);
+    if (looking === undefined) {
+      const made = look().finally(() => {
+        if (this.#looking.get(hash) === made) this.#looking.delete(hash);
+      });
+      this.#looking.set(hash, made);
+      looking = made;
+    }
     return looking.then(({ principal, terms }) => this.#admit(principal, terms));
   }
 
@@ -264,42 +285,51 @@ export class Credentials {
   #slowDown(network: string): void {
     const nowMs = this.#now();
     const used = this.#failures.count(network, nowMs);
-    if (used < failuresPerSecond) return;
+    if (used < this.#wrongPerSecond) return;
     throw new Refusal(ErrorReason.RATE_LIMITED, `too many wrong credentials from ${network}; wait a second`, {
       retryAfterMs: 1_000 - (nowMs % 1_000),
       metadata: {
         limit: "address_wrong_credentials_per_second",
-        allowed: String(failuresPerSecond),
+        allowed: String(this.#wrongPerSecond),
         used: String(used),
       },
     });
   }
 
   async #lookToken(tokens: Pick<JwtVerifier, "verify">, hash: string, token: string): Promise<Found> {
-    for (;;) {
-      const before = this.#forgotten;
+    for (let reads = 1; ; reads++) {
+      if (reads === READS_MOST) this.#looking.delete(hash);
+      const { age } = this.#doubts;
       const principal = await tokens.verify(token);
       const terms = await this.#options.tenancy.look(principal.tenant);
-      if (before !== this.#forgotten) continue;
+      const doubted = this.#doubts.since(principal.id, age);
+      if (doubted && reads < READS_MOST) continue;
       if (terms === undefined) throw tokenRefused("TENANT_UNKNOWN", "there is no tenant that it names");
-      return { principal: this.#learn(hash, principal, this.#now() + this.#cacheMs), terms };
+      return { principal: doubted ? principal : this.#learnRead(hash, principal), terms };
     }
   }
 
   async #look(hash: string, keyId: string, bytes: Uint8Array): Promise<Found> {
     const { tenancy } = this.#options;
-    for (;;) {
-      const before = this.#forgotten;
-      const { age } = tenancy;
+    for (let reads = 1; ; reads++) {
+      if (reads === READS_MOST) this.#looking.delete(hash);
+      const { age } = this.#doubts;
+      const tenancyAge = tenancy.age;
       const key = await this.#options.keys.find(keyId);
-      if (before !== this.#forgotten || age !== tenancy.age) continue;
+      // What ends a key is never taken back, so this needs no second read.
       if (key === undefined || key.revoked || !sameHash(key.hash, bytes)) throw invalid();
+      const doubted = this.#doubts.since(keyId, age);
+      if ((doubted || tenancy.doubted(key.tenant, tenancyAge)) && reads < READS_MOST) continue;
       const { id, name, tenant, role, carrier, expiresAtMs, support, terms } = key;
-      tenancy.remember(terms, age);
+      tenancy.remember(terms, tenancyAge);
       const known = { kind: "key", id, name, tenant, role, carrier, expiresAtMs } as const;
       const principal = { ...known, ...(support && { support }) };
-      return { principal: this.#learn(hash, principal, this.#now() + this.#cacheMs), terms };
+      return { principal: doubted ? principal : this.#learnRead(hash, principal), terms };
     }
+  }
+
+  #learnRead<P extends Principal>(hash: string, principal: P): P {
+    return this.#learn(hash, principal, this.#now() + this.#cacheMs);
   }
 
   #learn<P extends Principal>(hash: string, principal: P, staleAtMs: number): P {
@@ -324,7 +354,7 @@ export class Credentials {
   }
 
   #forget(keyId: string): void {
-    this.#forgotten++;
+    this.#doubts.cast(keyId);
     for (const hash of [...(this.#hashesByKey.get(keyId) ?? [])]) this.#drop(hash);
   }
 

@@ -11,6 +11,7 @@ import { ErrorReason } from "../../gen/leadline/v1/error_pb.ts";
 import { TenantState, Tier } from "../../gen/leadline/v1/tenant_pb.ts";
 import type { Principal } from "../domain/principal.ts";
 import { Refusal } from "../domain/refusal.ts";
+import { Doubts, READS_MOST } from "./doubts.ts";
 
 /** What was agreed with a tenant beside its tier; 0: as the tier says. See leadline.v1.TenantSettings. */
 export interface Agreed {
@@ -59,6 +60,8 @@ export interface TenancyOptions {
 
 interface Known {
   readonly terms: TenantTerms;
+  /** What `age` said before they were read. */
+  readonly age: number;
   staleAtMs: number;
 }
 
@@ -71,8 +74,10 @@ export class Tenancy {
   readonly #cacheMax: number;
   readonly #known = new Map<string, Known>();
   readonly #looking = new Map<string, Promise<TenantTerms | undefined>>();
-  /** Counts the changes that were told of, so that what was read before one is not remembered after it. */
-  #age = 0;
+  /** Changes that were told of: what was read before one is not trusted after it. */
+  readonly #doubts = new Doubts();
+  /** Tenants that others told of, and that are to be read again: once, however often they were told of. */
+  #due = new Set<string>();
   #stops: (() => void)[] = [];
   #background: Promise<void> = Promise.resolve();
 
@@ -103,7 +108,12 @@ export class Tenancy {
 
   /** See `remember`. */
   get age(): number {
-    return this.#age;
+    return this.#doubts.age;
+  }
+
+  /** Whether a change of the tenant was told of since a read that was sent at this `age`. */
+  doubted(tenant: string, age: number): boolean {
+    return this.#doubts.since(tenant, age);
   }
 
   /** What is known of a tenant, stale or not; without anything known the lowest tier's terms. */
@@ -134,17 +144,20 @@ export class Tenancy {
   }
 
   /**
-   * Takes note of terms that were read along with something else.
+   * Takes note of terms that were read along with something else. If they are doubted they are the best that is known, and
+   * stale: who keeps telling of a tenant must not keep its terms as they were.
    *
    * @param age what `age` said before they were read
    */
   remember(terms: TenantTerms, age: number): void {
-    if (age !== this.#age) return;
-    const before = this.#known.get(terms.tenant)?.terms;
+    const known = this.#known.get(terms.tenant);
+    if (known !== undefined && known.age > age) return;
+    const before = known?.terms;
     this.#known.delete(terms.tenant);
     this.#known.set(terms.tenant, {
       terms: before && same(before, terms) ? before : terms,
-      staleAtMs: this.#now() + this.#cacheMs,
+      age,
+      staleAtMs: this.doubted(terms.tenant, age) ? Number.NEGATIVE_INFINITY : this.#now() + this.#cacheMs,
     });
     if (before !== undefined && !same(before, terms)) this.#options.hold(terms);
     for (const oldest of this.#known.keys()) {
@@ -171,20 +184,27 @@ export class Tenancy {
 
   /** Another instance tells of a change. Not believed: anyone on the bus may say so. */
   #told(tenant: string): void {
-    if (!this.#known.has(tenant)) return;
     this.#doubt(tenant);
-    this.#later(() => this.#holdAgain(new Set([tenant])));
+    if (!this.#known.has(tenant)) return;
+    this.#due.add(tenant);
+    if (this.#due.size === 1) this.#later(() => this.#readDue());
+  }
+
+  /** Reads all at once that were told of; who is told of from now on is read after this. */
+  #readDue(): Promise<void> {
+    const due = this.#due;
+    this.#due = new Set();
+    return this.#holdAgain(due);
   }
 
   #doubt(tenant: string): void {
-    this.#age += 1;
-    this.#looking.delete(tenant);
+    this.#doubts.cast(tenant);
     const known = this.#known.get(tenant);
     if (known !== undefined) known.staleAtMs = Number.NEGATIVE_INFINITY;
   }
 
   async #holdAgain(tenants: ReadonlySet<string>): Promise<void> {
-    const age = this.#age;
+    const { age } = this;
     const read = await this.#options.read(tenants);
     for (const terms of read.values()) {
       this.remember(terms, age);
@@ -193,10 +213,11 @@ export class Tenancy {
   }
 
   async #look(tenant: string): Promise<TenantTerms | undefined> {
-    for (;;) {
-      const age = this.#age;
+    for (let reads = 1; ; reads++) {
+      if (reads === READS_MOST) this.#looking.delete(tenant);
+      const { age } = this;
       const terms = (await this.#options.read(new Set([tenant]))).get(tenant);
-      if (age !== this.#age) continue;
+      if (reads < READS_MOST && this.doubted(tenant, age)) continue;
       if (terms !== undefined) this.remember(terms, age);
       return terms;
     }
