@@ -5,11 +5,11 @@ import { ReportedSchema, ReportRetractedSchema } from "../../gen/leadline/v1/eve
 import { Flag, type Report, ReportOutcome } from "../../gen/leadline/v1/report_pb.ts";
 import { Role } from "../../gen/leadline/v1/tenant_pb.ts";
 import { type BookingCall, bookingDraft, calledBooking, type Effects } from "./booking-effects.ts";
-import { loadOrders, type PartOfPieces, partOf, reportForOrder } from "./booking-orders.ts";
+import { loadOrders, type PartOfPieces, partOf, reportForOrder, tellOrder } from "./booking-orders.ts";
 import { fieldInvalid } from "./field-invalid.ts";
 import { statusFor } from "./milestone-kinds.ts";
 import { comesAfterActual } from "./milestones.ts";
-import { type ReportDecision, type ReportTaking, reportOnOrder, retractOnOrder } from "./order-reports.ts";
+import { type ReportDecision, type ReportTaking, retractOnOrder } from "./order-reports.ts";
 import { checkReport, ownFlags } from "./report-rules.ts";
 import {
   BOOKING_REPORTS_MAX,
@@ -42,7 +42,7 @@ export interface MilestoneCall extends BookingCall {
 export interface MilestoneResult {
   readonly outcome: ReportOutcome;
   readonly flags: readonly Flag[];
-  /** The orders that it was reported to. */
+  /** The orders that it was reported to. One that has no room for another report is not among them. */
   readonly orderIds: readonly string[];
 }
 
@@ -130,6 +130,7 @@ function passOn(
       continue;
     }
     const decision = followBooking(one.order, partOf(report, one.order, call.part), now, taking);
+    if (decision === undefined) continue;
     drafts.push(...decision.drafts);
     if (decision.outcome === ReportOutcome.APPLIED) orderIds.push(one.entry.orderId);
   }
@@ -138,16 +139,23 @@ function passOn(
 
 /**
  * Reports to an order what its booking took. Of several things that are said under one identity at one time the booking
- * keeps one by its own rule; the order follows, though its reports read differently and some were not for it.
+ * keeps one by its own rule; the order follows, though its reports read differently and some were not for it. Undefined: it
+ * has no room.
  */
-function followBooking(order: OrderSubject, report: Report, now: Timestamp, taking: ReportTaking): ReportDecision {
-  const decision = reportOnOrder(order, report, now, taking);
+function followBooking(
+  order: OrderSubject,
+  report: Report,
+  now: Timestamp,
+  taking: ReportTaking,
+): ReportDecision | undefined {
+  const decision = tellOrder(order, report, now, taking);
+  if (decision === undefined) return undefined;
   const known = findReport(order.details.reports, report);
   const passedOver = decision.outcome === ReportOutcome.SUPERSEDED || decision.outcome === ReportOutcome.RETRACTED;
   if (!passedOver || known === undefined) return decision;
   if (compareTimestamps(saidAt(known), report.sourceUpdatedAt ?? now) !== 0) return decision;
   const reports = order.details.reports.filter((one) => one !== known);
-  return reportOnOrder({ ...order, details: { ...order.details, reports } }, report, now, taking);
+  return tellOrder({ ...order, details: { ...order.details, reports } }, report, now, taking);
 }
 
 /** A correction no longer speaks of this order: what it said of it before is taken back. */

@@ -8,7 +8,7 @@ import { LineQuantitySchema, LocalTimeSchema } from "../../gen/leadline/v1/place
 import { Classifier, type Report, ReportSchema } from "../../gen/leadline/v1/report_pb.ts";
 import { inOrder, samePlace } from "./milestone-kinds.ts";
 import { unitsOf } from "./order-extent.ts";
-import { type ReportTaking, reportOnOrder, retractOnOrder } from "./order-reports.ts";
+import { type ReportDecision, type ReportTaking, reportOnOrder, retractOnOrder } from "./order-reports.ts";
 import { hasEnded } from "./order-status.ts";
 import { Refusal } from "./refusal.ts";
 import { counts, findReport } from "./reports.ts";
@@ -73,7 +73,7 @@ export function bookedDrafts(booking: BookingSubject, orders: readonly AttachedO
       occurredAt: create(LocalTimeSchema, { instant }),
       unitIds: unitsTouched(booking, attached, []) ?? [],
     });
-    return reportOnOrder(attached.order, report, now, OWN_REPORT).drafts;
+    return tellOrder(attached.order, report, now, OWN_REPORT)?.drafts ?? [];
   });
 }
 
@@ -149,8 +149,26 @@ export function arrivalDrafts(
     if (hasEnded(order)) return [];
     const unitIds = unitsTouched(after, attached, []) ?? [];
     const status = statusOfPhase(flow, Phase.ARRIVED)?.code ?? "";
-    return reportOnOrder(attached.order, { ...report, unitIds, status }, now, OWN_REPORT).drafts;
+    return tellOrder(attached.order, { ...report, unitIds, status }, now, OWN_REPORT)?.drafts ?? [];
   });
+}
+
+/**
+ * Reports to an attached order. Undefined: it has no room for another report, and is not told. What happens to a booking is
+ * on record and reaches its other orders all the same: one order that is full must not refuse it for all of them.
+ */
+export function tellOrder(
+  order: OrderSubject,
+  report: Report,
+  now: Timestamp,
+  taking: ReportTaking,
+): ReportDecision | undefined {
+  try {
+    return reportOnOrder(order, report, now, taking);
+  } catch (error) {
+    if (error instanceof Refusal && error.reason === ErrorReason.SUBJECT_FULL) return undefined;
+    throw error;
+  }
 }
 
 /**

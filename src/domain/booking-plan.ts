@@ -1,7 +1,7 @@
 import { create } from "@bufbuild/protobuf";
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
 import type { Booking, BookingDetails, BookingRequest, Leg, TransportMeans } from "../../gen/leadline/v1/booking_pb.ts";
-import type { LocalTime, Place } from "../../gen/leadline/v1/place_pb.ts";
+import { type LocalTime, type Place, PlaceSchema } from "../../gen/leadline/v1/place_pb.ts";
 import {
   Classifier,
   type Milestone,
@@ -11,8 +11,8 @@ import {
   ReportSchema,
 } from "../../gen/leadline/v1/report_pb.ts";
 import { mainLegs } from "./confirmation.ts";
-import { inOrder } from "./milestone-kinds.ts";
-import { moveMilestones, placeText } from "./milestones.ts";
+import { inOrder, samePlace } from "./milestone-kinds.ts";
+import { moveMilestones } from "./milestones.ts";
 import { findReport, withReport } from "./reports.ts";
 import type { BookingSubject } from "./subject.ts";
 import { compareTimestamps } from "./times.ts";
@@ -72,17 +72,21 @@ function legTime(
   kind: "DEPARTED" | "ARRIVED",
 ): LocalTime | undefined {
   if (leg === undefined) return undefined;
-  const place = placeText(kind === "DEPARTED" ? leg.from : leg.to);
+  const place = kind === "DEPARTED" ? leg.from : leg.to;
+  const isHere = (m: Milestone) => (m.place === "" ? m.leg === leg.sequence : isCalled(place, m.place));
   const ofLeg = milestones.filter(
-    (m) =>
-      m.kind === kind &&
-      m.unitId === "" &&
-      (m.leg === leg.sequence || (m.leg === 0 && m.place !== "")) &&
-      m.place === place,
+    (m) => m.kind === kind && m.unitId === "" && (m.leg === leg.sequence || m.leg === 0) && isHere(m),
   );
   const newest = (values: (MilestoneTime | undefined)[]) =>
     values.filter((value) => value !== undefined).reduce(laterSaid, undefined);
   return (newest(ofLeg.map((m) => m.actual)) ?? newest(ofLeg.map((m) => m.estimated)))?.time;
+}
+
+/** Whether a milestone that names its place so is at this one: its source may know it otherwise than the plan does. */
+function isCalled(place: Place | undefined, text: string): boolean {
+  if (place === undefined) return false;
+  if (text === place.unlocode || text === place.facility) return true;
+  return samePlace(place, create(PlaceSchema, { name: text }));
 }
 
 function laterSaid(best: MilestoneTime | undefined, value: MilestoneTime): MilestoneTime {

@@ -41,8 +41,13 @@ export interface VerbCall extends BookingCall {
   readonly requestReference?: string;
 }
 
-/** The verbs after which a booking that was confirmed carries nothing. */
-const ENDS_SPACE: ReadonlySet<Verb> = new Set([BookingVerb.DECLINE, BookingVerb.CONFIRM_CANCELLATION]);
+/** The verbs after which a booking carries nothing: before it was confirmed a schedule may have told its orders of an arrival. */
+const ENDS_SPACE: ReadonlySet<Verb> = new Set([
+  BookingVerb.REJECT,
+  BookingVerb.CANCEL,
+  BookingVerb.DECLINE,
+  BookingVerb.CONFIRM_CANCELLATION,
+]);
 
 /**
  * Carries out a verb of the three axes. Refuses what the table does not allow (VERB_ILLEGAL, AMENDMENT_OPEN,

@@ -14,15 +14,28 @@ import type { Report } from "../../gen/leadline/v1/report_pb.ts";
  * Quantities are counted as numbers: a line has at most 10^12 pieces, and sums are exact up to 9 * 10^15.
  */
 
-/** The quantities of one line by the rank of the status they were reported in; absent: none. */
+/** What reports name of one line, by the rank of the status they were reported in; absent: none. */
+interface Sums {
+  readonly at: number[];
+  /** The greatest of a rank and of all later ones, kept so that no question has to look through the ranks. */
+  readonly from: number[];
+}
+
+/** The quantities of one line. */
 interface LineTally {
   readonly ordered: number;
   /** Of reports that name no units. */
-  readonly loose: number[];
+  readonly loose: Sums;
   /** Of reports that name units as well. */
-  readonly inUnits: number[];
+  readonly inUnits: Sums;
   /** The contents of units that have come to each rank. */
   readonly contents: number[];
+}
+
+/** What a unit holds of one line. */
+interface Holding {
+  readonly tally: LineTally;
+  readonly quantity: number;
 }
 
 /** The count so far. Lives only while an order's reports are walked through. */
@@ -32,6 +45,8 @@ export interface Coverage {
   readonly units: ReadonlyMap<string, Unit>;
   /** The rank that each unit has come to; absent: none yet. */
   readonly unitRanks: Map<string, number>;
+  /** What the units hold that have moved: looked up once, for units move as often as there are statuses. */
+  readonly holdings: Map<string, readonly Holding[]>;
   /** Lines that have not wholly come to a rank, by rank. */
   readonly linesMissing: number[];
   /** Units that have not come to a rank, by rank. */
@@ -45,10 +60,14 @@ export function emptyCoverage(lines: readonly OrderLine[], units: readonly Unit[
   return {
     ranks,
     lines: new Map(
-      lines.map((line) => [line.id, { ordered: Number(line.quantity), loose: [], inUnits: [], contents: [] }]),
+      lines.map((line) => [
+        line.id,
+        { ordered: Number(line.quantity), loose: { at: [], from: [] }, inUnits: { at: [], from: [] }, contents: [] },
+      ]),
     ),
     units: new Map(units.map((unit) => [unit.id, unit])),
     unitRanks: new Map(),
+    holdings: new Map(),
     linesMissing: new Array<number>(ranks).fill(lines.length),
     unitsMissing: new Array<number>(ranks).fill(units.length),
     unitsSuffice: lines.length === 0 || units.some((unit) => unit.contents.length === 0),
@@ -81,14 +100,25 @@ export function moveUnit(coverage: Coverage, unitId: string, rank: number): bool
   if (unit === undefined || from >= rank) return false;
   coverage.unitRanks.set(unitId, rank);
   for (let at = from + 1; at <= rank; at += 1) coverage.unitsMissing[at] = (coverage.unitsMissing[at] ?? 0) - 1;
-  for (const { lineId, quantity } of unit.contents) {
-    const tally = coverage.lines.get(lineId);
-    if (tally === undefined) continue;
-    recount(coverage, tally, rank, () => {
-      for (let at = from + 1; at <= rank; at += 1) tally.contents[at] = (tally.contents[at] ?? 0) + Number(quantity);
-    });
+  for (const { tally, quantity } of holdingsOf(coverage, unit)) {
+    for (let at = from + 1; at <= rank; at += 1) {
+      const wasMissing = isMissing(tally, at);
+      tally.contents[at] = (tally.contents[at] ?? 0) + quantity;
+      if (wasMissing) settle(coverage, tally, at);
+    }
   }
   return true;
+}
+
+function holdingsOf({ lines, holdings }: Coverage, { id, contents }: Unit): readonly Holding[] {
+  const known = holdings.get(id);
+  if (known !== undefined) return known;
+  const found = contents.flatMap(({ lineId, quantity }) => {
+    const tally = lines.get(lineId);
+    return tally === undefined ? [] : [{ tally, quantity: Number(quantity) }];
+  });
+  holdings.set(id, found);
+  return found;
 }
 
 /** How much of a line has come to a rank, at most what was ordered; 0 for a line that the order does not have. */
@@ -106,44 +136,49 @@ export function unitsAt(coverage: Coverage, rank: number): number {
 export function isExceeded(coverage: Coverage, lineId: string, rank: number): boolean {
   const tally = coverage.lines.get(lineId);
   if (tally === undefined) return false;
-  const inUnits = Math.max(tally.inUnits[rank] ?? 0, tally.contents[rank] ?? 0);
-  return (tally.loose[rank] ?? 0) + inUnits > tally.ordered;
+  const inUnits = Math.max(tally.inUnits.at[rank] ?? 0, tally.contents[rank] ?? 0);
+  return (tally.loose.at[rank] ?? 0) + inUnits > tally.ordered;
 }
 
-function addQuantity(coverage: Coverage, tally: LineTally, sums: number[], rank: number, quantity: number): void {
-  recount(coverage, tally, rank, () => {
-    sums[rank] = (sums[rank] ?? 0) + quantity;
-  });
-}
-
-/** Changes a line's tally up to a rank and keeps the count of missing lines. Quantities only ever rise. */
-function recount(coverage: Coverage, tally: LineTally, upTo: number, change: () => void): void {
-  const missing: number[] = [];
-  for (let rank = 0; rank <= upTo; rank += 1) if (rawQuantityAt(tally, rank) < tally.ordered) missing.push(rank);
-  change();
-  for (const rank of missing) {
-    if (rawQuantityAt(tally, rank) >= tally.ordered) {
-      coverage.linesMissing[rank] = (coverage.linesMissing[rank] ?? 0) - 1;
-    }
+/** Adds to what was reported in one status. Quantities only ever rise. */
+function addQuantity(coverage: Coverage, tally: LineTally, sums: Sums, rank: number, quantity: number): void {
+  const sum = (sums.at[rank] ?? 0) + quantity;
+  sums.at[rank] = sum;
+  // The greatest from a rank on is no less than from the next one on: below the first that stays, all stay.
+  for (let at = rank; at >= 0 && (sums.from[at] ?? 0) < sum; at -= 1) {
+    const wasMissing = isMissing(tally, at);
+    sums.from[at] = sum;
+    if (wasMissing) settle(coverage, tally, at);
   }
 }
 
-function rawQuantityAt(tally: LineTally, rank: number): number {
-  return greatestFrom(tally.loose, rank) + Math.max(greatestFrom(tally.inUnits, rank), tally.contents[rank] ?? 0);
+/** Whether a line has not wholly come to a rank. */
+function isMissing(tally: LineTally, rank: number): boolean {
+  return rawQuantityAt(tally, rank) < tally.ordered;
 }
 
-function greatestFrom(sums: readonly number[], rank: number): number {
-  let greatest = 0;
-  for (let at = rank; at < sums.length; at += 1) greatest = Math.max(greatest, sums[at] ?? 0);
-  return greatest;
+/** Takes a line that was missing at a rank off those that are, if it is there now. */
+function settle(coverage: Coverage, tally: LineTally, rank: number): void {
+  if (isMissing(tally, rank)) return;
+  coverage.linesMissing[rank] = (coverage.linesMissing[rank] ?? 0) - 1;
+}
+
+function rawQuantityAt({ loose, inUnits, contents }: LineTally, rank: number): number {
+  return (loose.from[rank] ?? 0) + Math.max(inUnits.from[rank] ?? 0, contents[rank] ?? 0);
 }
 
 /** Whether the quantities that a report names, if any, are all that its units are known to hold. */
 function namesAllContents(coverage: Coverage, report: Report): boolean {
   if (report.lines.length === 0) return true;
-  const held = totals(report.unitIds.flatMap((id) => coverage.units.get(id)?.contents ?? []));
-  const named = totals(report.lines);
-  return [...held].every(([lineId, quantity]) => (named.get(lineId) ?? 0n) >= quantity);
+  const left = totals(report.lines);
+  for (const id of report.unitIds) {
+    for (const { lineId, quantity } of coverage.units.get(id)?.contents ?? []) {
+      const rest = (left.get(lineId) ?? 0n) - quantity;
+      if (rest < 0n) return false;
+      left.set(lineId, rest);
+    }
+  }
+  return true;
 }
 
 function totals(quantities: readonly LineQuantity[]): Map<string, bigint> {

@@ -11,7 +11,7 @@ import {
   type Report,
   ReportOutcome,
 } from "../../gen/leadline/v1/report_pb.ts";
-import type { Role } from "../../gen/leadline/v1/tenant_pb.ts";
+import { Role } from "../../gen/leadline/v1/tenant_pb.ts";
 import { fieldInvalid } from "./field-invalid.ts";
 import { comesAfterActual } from "./milestones.ts";
 import { isExceeded } from "./order-coverage.ts";
@@ -72,7 +72,7 @@ export function reportOnOrder(
 ): ReportDecision {
   checkReport(report);
   const { details, order, flow } = subject;
-  if (taking.strict) checkStatus(report, flow);
+  if (taking.strict) checkStatus(report, flow, taking.role);
   const { outcome, recorded } = takeReport(details.reports, report, now, ORDER_REPORTS_MAX, () => [
     ...taking.flags,
     ...ownFlags(report, now),
@@ -95,17 +95,18 @@ export function retractOnOrder(subject: OrderSubject, retraction: Retraction, no
   return { outcome, drafts: [{ ref: orderRef(subject.order.id), change }] };
 }
 
-function checkStatus({ status }: Report, flow: StatusFlow): void {
+function checkStatus({ status }: Report, flow: StatusFlow, role: Role | undefined): void {
   if (status === "" || flow.byCode.has(status)) return;
   if (status === CANCELLED) {
     throw fieldInvalid("report.status", `"${status}" is not reported; an order is cancelled by CancelOrder`);
   }
+  const unknown = `report.status "${status}" is not in the order's flow`;
+  // A tenant's flows are not shown to carriers.
+  if (role === Role.CARRIER) throw new Refusal(ErrorReason.STATUS_UNKNOWN, unknown, { metadata: { status } });
   const statuses = flow.statuses.filter((one) => !one.retired).map((one) => one.code);
-  throw new Refusal(
-    ErrorReason.STATUS_UNKNOWN,
-    `report.status "${status}" is not in the order's flow; its statuses are ${statuses.join(", ")}`,
-    { metadata: { status, statuses: statuses.join(",") } },
-  );
+  throw new Refusal(ErrorReason.STATUS_UNKNOWN, `${unknown}; its statuses are ${statuses.join(", ")}`, {
+    metadata: { status, statuses: statuses.join(",") },
+  });
 }
 
 function refuseUnfit(order: Order, report: Report, flags: readonly Flag[]): void {

@@ -184,6 +184,13 @@ export function redactMessage<D extends DescMessage>(
   return emptied(desc, message, { chosen, onEmptied: nobody });
 }
 
+/** The paths of the personal texts that a message has. */
+export function personalPaths<D extends DescMessage>(desc: D, message: MessageShape<D>): Set<string> {
+  const paths = new Set<string>();
+  emptied(desc, message, { chosen: everything, onEmptied: ({ path }) => paths.add(path) });
+  return paths;
+}
+
 /** The path of a field, whatever the places in lists. */
 export function fieldPath(path: string): string {
   return path.replaceAll(/\[\d+\]/g, "");

@@ -10,14 +10,20 @@ import {
   ReportOutcome,
   ReportSchema,
 } from "../../gen/leadline/v1/report_pb.ts";
+import { everything, personalPaths, redactMessage } from "./redaction.ts";
 import { Refusal } from "./refusal.ts";
 import { compareTimestamps, laterOf } from "./times.ts";
 
 /*
  * The reports kept of a subject, one for each identity (source, source_id): what the source said last. Saying and
- * retracting are ordered by (when the source said so; a retraction after a report of the same time; the greater encoding),
- * and the last in this order is kept, so what is kept does not depend on the order of arrival. A retracted report carries
- * the time of its retraction as `source_updated_at`, for that is when the source last said something.
+ * retracting are ordered by (when the source said so; a retraction after a report of the same time; the greater encoding
+ * without personal data; the fewer personal texts; the greater encoding), and the last in this order is kept, so what is kept
+ * does not depend on the order of arrival. A retracted report carries the time of its retraction as `source_updated_at`, for
+ * that is when the source last said something.
+ *
+ * A report of which personal data was removed is kept like one that never had any: nothing tells them apart. The same report
+ * delivered again, with its texts, must not put them back; so of two that are alike but for personal texts, at one time, the one
+ * with fewer stays. A source that adds a remark says so at a later `source_updated_at`, or without times.
  */
 
 /** How many reports are kept of one order. */
@@ -108,11 +114,27 @@ function outcomeAgainst(known: RecordedReport, incoming: Report, now: Timestamp)
   if (known.report === undefined) throw new Error("a recorded report has no report");
   const untimed = incoming.sourceUpdatedAt === undefined && known.report.sourceUpdatedAt === undefined;
   if (later !== 0 && !untimed) return later > 0 ? ReportOutcome.APPLIED : ReportOutcome.SUPERSEDED;
-  const encodings = Buffer.compare(encodingOf(incoming), encodingOf(known.report));
-  if (encodings === 0) return ReportOutcome.ALREADY_KNOWN;
-  // Of two that the source gave one time, the greater encoding: whichever arrives first, the same one stays. Without
-  // times of the source the order of recording is the order.
-  return untimed || encodings > 0 ? ReportOutcome.APPLIED : ReportOutcome.SUPERSEDED;
+  // Without times of the source the order of recording is the order: what differs at all is said later.
+  if (untimed) {
+    return compareEncodings(incoming, known.report) === 0 ? ReportOutcome.ALREADY_KNOWN : ReportOutcome.APPLIED;
+  }
+  if (isRepetition(incoming, known.report)) return ReportOutcome.ALREADY_KNOWN;
+  // Of two that the source gave one time the same one stays, whichever arrives first.
+  return compareTied(incoming, known.report) > 0 ? ReportOutcome.APPLIED : ReportOutcome.SUPERSEDED;
+}
+
+/** Whether a report is a known one again, or is but for personal texts that the known one does not have (any more). */
+function isRepetition(incoming: Report, known: Report): boolean {
+  const left = personalPaths(ReportSchema, known);
+  const again = redactMessage(ReportSchema, incoming, ({ path }) => !left.has(path));
+  return compareEncodings(again, known) === 0;
+}
+
+/** Orders two reports of one identity and time: a total order. */
+function compareTied(a: Report, b: Report): number {
+  const without = (report: Report) => redactMessage(ReportSchema, report, everything);
+  const texts = (report: Report) => personalPaths(ReportSchema, report).size;
+  return compareEncodings(without(a), without(b)) || texts(b) - texts(a) || compareEncodings(a, b);
 }
 
 /**
@@ -185,6 +207,10 @@ function compareTexts(a: string, b: string): number {
 
 function isOf(recorded: RecordedReport, of: ReportIdentity): boolean {
   return recorded.report?.sourceId === of.sourceId && recorded.report.source === of.source;
+}
+
+function compareEncodings(a: Report, b: Report): number {
+  return Buffer.compare(encodingOf(a), encodingOf(b));
 }
 
 function encodingOf(report: Report): Uint8Array {

@@ -53,6 +53,9 @@ export function spaceAfter(
       return { verdict: before.verdict, code: air("XX") };
     case BookingVerb.CONFIRM_CANCELLATION:
       return { verdict: SpaceVerdict.CANCELLED, code: air("CN") };
+    // An amendment that is wanted or asked for takes the request to cancel off (UC6, UC7): the space is held as before.
+    case BookingVerb.REQUEST_AMENDMENT:
+    case BookingVerb.AMEND:
     case BookingVerb.DECLINE_CANCELLATION:
       return { verdict: before.verdict, code: air("HK") };
     default:

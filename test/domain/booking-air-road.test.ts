@@ -26,7 +26,7 @@ import {
 } from "./booking-world.ts";
 
 const { CONFIRM, WAITLIST, REJECT, DECLINE, CANCEL, UPDATE } = BookingVerb;
-const { REQUEST_CANCELLATION, CONFIRM_CANCELLATION, DECLINE_CANCELLATION } = BookingVerb;
+const { REQUEST_CANCELLATION, CONFIRM_CANCELLATION, DECLINE_CANCELLATION, AMEND, REQUEST_AMENDMENT } = BookingVerb;
 const { REQUESTED, FULL, PARTIAL, WAITLISTED, UNABLE } = SpaceVerdict;
 
 describe("the space of an air booking", () => {
@@ -86,6 +86,20 @@ describe("the space of an air booking", () => {
       "CN",
     ],
     ["kept by the carrier", [confirm, wanted, [DECLINE_CANCELLATION, {}]], BookingState.CONFIRMED, FULL, "HK"],
+    [
+      "amended instead of cancelled",
+      [confirm, wanted, [AMEND, { request: airRequest() }]],
+      BookingState.CONFIRMED,
+      FULL,
+      "HK",
+    ],
+    [
+      "to be amended instead of cancelled",
+      [confirm, wanted, [REQUEST_AMENDMENT, {}]],
+      BookingState.PENDING_AMENDMENT,
+      FULL,
+      "HK",
+    ],
   ])("that was %s", (_case, verbs, state, space, code) => {
     const world = requested("NN");
     for (const [verb, carried] of verbs) world.verb(verb, carried);

@@ -32,6 +32,9 @@ interface Seen {
   readonly at: string;
   readonly units?: string[];
   readonly place?: string;
+  /** Its place, known by a name or a facility alone. */
+  readonly name?: string;
+  readonly facility?: string;
   readonly leg?: number;
   readonly classifier?: Classifier;
   readonly said?: string;
@@ -48,7 +51,9 @@ function reportOf(seen: Seen): Report {
     occurredAt: at(seen.at),
     unitIds: seen.units ?? [],
     leg: seen.leg ?? 0,
-    ...(seen.place && { place: { unlocode: seen.place } }),
+    ...((seen.place || seen.name || seen.facility) && {
+      place: { unlocode: seen.place ?? "", name: seen.name ?? "", facility: seen.facility ?? "" },
+    }),
     ...(seen.said && { sourceUpdatedAt: stamp(seen.said) }),
   });
 }
@@ -91,6 +96,27 @@ describe("a milestone of a booking", () => {
     expect([outcome, orderIds]).toEqual([APPLIED, ["ord-1", "ord-2"]]);
     expect(statusesOf(world)).toEqual(["IN_TRANSIT", "IN_TRANSIT"]);
     expect(timeText(world.booking().booking.departure)).toBe("2026-03-01T19:00:00Z");
+  });
+
+  it.each([
+    ["its leg and no place", { leg: 1 }],
+    ["its place by another name than the plan's first, and no leg", { name: "rotterdam" }],
+    ["its terminal", { facility: "RWG", leg: 1 }],
+  ])("moves the departure of the booking when it names %s", (_case, where) => {
+    const from = create(PlaceSchema, { unlocode: "NLRTM", facility: "RWG", name: "Rotterdam" });
+    const world = sailing(oceanConfirmation().legs.map((planned) => ({ ...planned, from })));
+    see(world, { kind: "DEPARTED", at: "2026-03-01T19:00:00Z", ...where });
+    expect(timeText(world.booking().booking.departure)).toBe("2026-03-01T19:00:00Z");
+  });
+
+  it.each([
+    ["another leg and no place", { leg: 2 }],
+    ["neither leg nor place", {}],
+    ["its leg and another place", { leg: 1, place: "NLAMS" }],
+  ])("leaves the departure of the booking when it names %s", (_case, where) => {
+    const world = sailing();
+    see(world, { kind: "DEPARTED", at: "2026-03-01T19:00:00Z", ...where });
+    expect(timeText(world.booking().booking.departure)).toBe("2026-03-01T18:00:00Z");
   });
 
   it("of one unit reaches the order that it carries, and moves the others not", () => {

@@ -1,14 +1,16 @@
 import { create } from "@bufbuild/protobuf";
-import { describe, expect, it } from "vitest";
+import { beforeAll, describe, expect, it } from "vitest";
 import { BookingOrderSchema } from "../../gen/leadline/v1/booking_pb.ts";
 import { ErrorReason } from "../../gen/leadline/v1/error_pb.ts";
-import { BookingVerb, OrderCancelledSchema } from "../../gen/leadline/v1/event_pb.ts";
+import { BookingVerb, OrderCancelledSchema, ReportedSchema } from "../../gen/leadline/v1/event_pb.ts";
 import { type Unit, UnitKind, UnitSchema } from "../../gen/leadline/v1/place_pb.ts";
 import { Classifier, ReportSchema } from "../../gen/leadline/v1/report_pb.ts";
 import { decideAddUnits, decideAttach, decideDetach } from "../../src/domain/booking-contents.ts";
 import { BOOKING_BOUNDS } from "../../src/domain/booking-effects.ts";
 import { decideMilestone } from "../../src/domain/booking-milestones.ts";
+import { decideSchedule } from "../../src/domain/booking-schedule.ts";
 import { reportOnOrder } from "../../src/domain/order-reports.ts";
+import { ORDER_REPORTS_MAX } from "../../src/domain/reports.ts";
 import { bookingRef, type Draft, orderRef } from "../../src/domain/subject.ts";
 import {
   airRequest,
@@ -298,10 +300,94 @@ describe("orders of a booking that comes to nothing", () => {
     expect(world.order("ord-1").order.estimatedDelivery).toBeUndefined();
   });
 
+  it.each([
+    ["rejected", BookingVerb.REJECT],
+    ["cancelled", BookingVerb.CANCEL],
+  ])("are no longer expected to arrive when it is %s before it was confirmed", (_word, verb) => {
+    const world = begun();
+    attach(world, [{ orderId: "ord-1", unitIds: [A] }]);
+    world.run((load, now) =>
+      decideSchedule(load, now, { ...CALL, legs: confirmation.legs, cutOffs: [], reasonCode: "" }),
+    );
+    expect(world.order("ord-1").order.estimatedDelivery).toEqual(at("2026-03-12T06:00:00Z"));
+    world.verb(verb, { reason: "no space" });
+    expect(world.order("ord-1").order.estimatedDelivery).toBeUndefined();
+  });
+
   it("are BOOKED again when they are attached again", () => {
     const world = confirmed();
     detach(world, ["ord-1"]);
     attach(world, [{ orderId: "ord-1", unitIds: [A] }]);
     expect(world.order("ord-1").order.status).toBe("BOOKED");
+  });
+});
+
+describe("an order that has no room for another report", () => {
+  /** A booking with a full order and one that is not. */
+  const full = new World();
+  const withFull = () => full.fork();
+
+  beforeAll(() => {
+    full.createOrder("full");
+    full.createOrder("ord-2");
+    const now = stamp("2026-01-01T00:00:00Z");
+    for (let i = 0; i < ORDER_REPORTS_MAX; i += 1) {
+      const report = create(ReportSchema, {
+        source: "erp",
+        sourceId: String(i),
+        classifier: Classifier.PLANNED,
+        milestone: "LOCATED",
+        occurredAt: at("2026-02-01"),
+      });
+      const value = create(ReportedSchema, { report: { report, recordedAt: now } });
+      full.apply({ ref: orderRef("full"), change: { case: "reported", value } }, now);
+    }
+    full.request(oceanRequest(), [{ orderId: "full" }, { orderId: "ord-2" }]);
+  });
+
+  const departed = create(ReportSchema, {
+    source: "MAEU",
+    sourceId: "1",
+    classifier: Classifier.ACTUAL,
+    milestone: "DEPARTED",
+    occurredAt: at("2026-03-02T08:00:00Z"),
+    place: { unlocode: "NLRTM" },
+  });
+
+  it("is not told, and holds back neither its booking nor the orders beside it", () => {
+    const world = withFull();
+    const before = world.order("full");
+    expect(told(world.verb(CONFIRM, { confirmation }))).toEqual([
+      ...[`${ID} bookingActed`, "ord-2 reported", "ord-2 reported"],
+    ]);
+    expect(world.order("ord-2").order.status).toBe("BOOKED");
+    const legs = confirmation.legs.map((leg) => ({ ...leg, arrival: at("2026-03-13T06:00:00Z") }));
+    world.run((load, now) => decideSchedule(load, now, { ...CALL, legs, cutOffs: [], reasonCode: "" }));
+    expect(world.order("ord-2").order.estimatedDelivery).toEqual(at("2026-03-13T06:00:00Z"));
+    const call = { ...CALL, report: departed, strict: true, flags: [] };
+    expect(world.run((load, now) => decideMilestone(load, now, call))).toMatchObject({ orderIds: ["ord-2"] });
+    expect(world.booking().booking.departure).toEqual(at("2026-03-02T08:00:00Z"));
+    expect(world.order("ord-2").order.status).toBe("IN_TRANSIT");
+    expect(world.order("full")).toBe(before);
+  });
+
+  it("is attached to a booking that is confirmed", () => {
+    const world = withFull();
+    detach(world, ["full"]);
+    world.verb(CONFIRM, { confirmation });
+    expect(told(attach(world, [{ orderId: "full" }]))).toEqual([
+      `${ID} bookingContentsChanged`,
+      "full bookingAttached",
+    ]);
+  });
+
+  it("still takes what corrects a report that it has", () => {
+    const world = withFull();
+    const call = { ...CALL, strict: true, flags: [] };
+    const report = { ...departed, source: "erp", sourceId: "7" };
+    expect(world.run((load, now) => decideMilestone(load, now, { ...call, report }))).toMatchObject({
+      orderIds: ["full", "ord-2"],
+    });
+    expect(world.order("full").order.status).toBe("IN_TRANSIT");
   });
 });

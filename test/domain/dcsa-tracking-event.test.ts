@@ -328,6 +328,18 @@ describe("the traps of real feeds", () => {
     expect(faults(equipmentEvent30(parts))).toContain(path);
   });
 
+  it("takes an id without quotes, but for one that JSON has not kept whole", () => {
+    expect(observe(equipmentEvent30({ eventID: 9_007_199_254_740_991 })).sourceId).toBe("9007199254740991");
+    const ids = ["9007199254740992", "9007199254740993", "1234567890123456789012"];
+    for (const eventID of ids.map(Number)) {
+      expect(readTrackingEvent(equipmentEvent30({ eventID }))).toMatchObject({
+        what: "malformed",
+        sourceId: "",
+        violations: [{ field: "$.eventID", description: expect.stringContaining("write it in quotes") }],
+      });
+    }
+  });
+
   it.each([[null], [7], ["event"], [[]], [[equipmentEvent30()]]])("refuses %o, which is no event", (message) => {
     expect(faults(message)).toContain("$");
   });

@@ -10,6 +10,7 @@ import {
 } from "../../gen/leadline/v1/order_service_pb.ts";
 import { UnitKind, UnitSchema } from "../../gen/leadline/v1/place_pb.ts";
 import { Classifier, Flag, ReportOutcome, type ReportSchema } from "../../gen/leadline/v1/report_pb.ts";
+import { Role } from "../../gen/leadline/v1/tenant_pb.ts";
 import {
   decideCancelOrder,
   decideCreateOrder,
@@ -209,6 +210,16 @@ describe("reporting", () => {
     const statuses = expect.stringContaining("RECEIVED,PROCESSING,BOOKED");
     expect(() => OrderDesk.of().report(report("1", "SHIPPED", 10))).toThrow(
       refusal(ErrorReason.STATUS_UNKNOWN, { metadata: { status: "SHIPPED", statuses } }),
+    );
+  });
+
+  test("the refusal of an unknown status tells a carrier nothing of the flow", () => {
+    const act = () => OrderDesk.of().report(report("1", "SHIPPED", 10), { role: Role.CARRIER });
+    expect(act).toThrow(
+      refusal(ErrorReason.STATUS_UNKNOWN, {
+        message: 'report.status "SHIPPED" is not in the order\'s flow',
+        metadata: { status: "SHIPPED" },
+      }),
     );
   });
 

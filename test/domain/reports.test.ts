@@ -1,13 +1,16 @@
 import { create } from "@bufbuild/protobuf";
 import { describe, expect, test } from "vitest";
 import { ErrorReason } from "../../gen/leadline/v1/error_pb.ts";
+import { PlaceSchema } from "../../gen/leadline/v1/place_pb.ts";
 import {
   Flag,
   type RecordedReport,
   RecordedReportSchema,
   type Report,
   ReportOutcome,
+  ReportSchema,
 } from "../../gen/leadline/v1/report_pb.ts";
+import { everything, redactMessage } from "../../src/domain/redaction.ts";
 import {
   NAMED_PER_REPORT_MAX,
   takeReport,
@@ -78,6 +81,53 @@ describe("one identity, said several times", () => {
 
   test("a replaced report moves to the end: reports stand in the order of recording", () => {
     expect(takeAll(said(1, "a", "r1"), said(1, "b", "r2"), said(2, "c", "r1")).shown).toEqual(["b", "c"]);
+  });
+});
+
+describe("a report of which personal data was removed", () => {
+  const dock = (address: string) => create(PlaceSchema, { unlocode: "NLRTM", address });
+  const texted = (saidAt: number | undefined) => ({ ...said(saidAt, "left with Ann"), place: dock("3 Dock Road") });
+  /** What comes of reports when a known one has lost the texts that are chosen. */
+  function outcomeWithout(known: Report, incoming: Report, chosen = everything) {
+    const kept = [
+      create(RecordedReportSchema, { report: redactMessage(ReportSchema, known, chosen), recordedAt: at(50) }),
+    ];
+    return takeReport(kept, incoming, at(100), MAX, () => []).outcome;
+  }
+
+  test("is known already when it is delivered again", () => {
+    expect(outcomeWithout(texted(1), texted(1))).toBe(ALREADY_KNOWN);
+    const exception = { ...texted(1), exception: true };
+    expect(outcomeWithout(exception, exception)).toBe(ALREADY_KNOWN);
+  });
+
+  test("is replaced by what is said without times: that is said when it is recorded", () => {
+    expect(outcomeWithout(texted(undefined), texted(undefined))).toBe(APPLIED);
+    const remark = said(undefined, "a remark");
+    expect(takeAll(said(undefined, ""), remark).kept[0]?.report).toMatchObject({ remark: "a remark" });
+  });
+
+  test("is known already when only some of its texts were removed", () => {
+    const [known, remark] = [texted(1), ({ path }: { path: string }) => path === "remark"];
+    expect(outcomeWithout(known, known, remark)).toBe(ALREADY_KNOWN);
+    const other = { ...known, place: dock("4 Dock Road") };
+    expect(outcomeWithout(known, other, remark)).not.toBe(ALREADY_KNOWN);
+  });
+
+  test("is replaced by what the source says later, or otherwise", () => {
+    expect(outcomeWithout(texted(1), texted(2))).toBe(APPLIED);
+    expect(outcomeWithout(texted(1), said(2, "left with Bob"))).toBe(APPLIED);
+    const corrected = { ...texted(undefined), status: "IN_TRANSIT" };
+    expect(outcomeWithout(texted(undefined), corrected)).toBe(APPLIED);
+  });
+
+  test("of two with one time that differ in texts the same one stays, whichever arrives first", () => {
+    const versions = [said(1, ""), said(1, "a"), texted(1), { ...texted(1), exception: true }, said(1, "b")];
+    const left = versions.flatMap((one) => versions.map((other) => takeAll(one, other, one).kept[0]?.report));
+    const right = versions.flatMap((one) => versions.map((other) => takeAll(other, one, other).kept[0]?.report));
+    expect(left).toEqual(right);
+    const all = versions.map((_, i) => takeAll(...versions.slice(i), ...versions.slice(0, i)).kept[0]?.report);
+    for (const one of all) expect(one).toEqual(all[0]);
   });
 });
 

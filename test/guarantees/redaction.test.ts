@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import type { Event } from "../../gen/leadline/v1/event_pb.ts";
 import { ImportService } from "../../gen/leadline/v1/import_service_pb.ts";
 import type { RedactPartyResponse } from "../../gen/leadline/v1/order_service_pb.ts";
-import { Classifier } from "../../gen/leadline/v1/report_pb.ts";
+import { Classifier, ReportOutcome } from "../../gen/leadline/v1/report_pb.ts";
 import type { LeadlineClient } from "../../src/client/node.ts";
 import { callerKinds } from "../doors/callers.ts";
 import { at, oceanRequest } from "../interop/parts.ts";
@@ -48,6 +48,17 @@ async function startPair(stack: AsyncDisposableStack): Promise<Pair> {
   return { database, here, there, tenant: await here.makeTenant("acme") };
 }
 
+/** A report of an order, with all of the texts that are personal in one. */
+function readyReport(orderId: string) {
+  const sourceUpdatedAt = at(1).instant;
+  const report = { classifier: Classifier.ACTUAL, occurredAt: at(1), sourceUpdatedAt, source: "MAEU" };
+  const place = { unlocode: "CNSHA", address: planted.placeAddress };
+  return {
+    orderId,
+    report: { ...report, sourceId: `${orderId} 1`, status: "READY", remark: planted.remark, place },
+  };
+}
+
 /** An order with something personal wherever an order can have it. */
 async function live({ orders }: LeadlineClient, orderId: string): Promise<void> {
   const { name, code, contact, partyAddress } = planted;
@@ -61,11 +72,7 @@ async function live({ orders }: LeadlineClient, orderId: string): Promise<void> 
     ],
   });
   const report = { classifier: Classifier.ACTUAL, occurredAt: at(1), source: "MAEU" };
-  const place = { unlocode: "CNSHA", address: planted.placeAddress };
-  await orders.reportStatus({
-    orderId,
-    report: { ...report, sourceId: `${orderId} 1`, status: "READY", remark: planted.remark, place },
-  });
+  await orders.reportStatus(readyReport(orderId));
   await orders.reportStatus({ orderId, report: { ...report, sourceId: `${orderId} 2`, status: "IN_TRANSIT" } });
   const retraction = { orderId, source: "MAEU", sourceId: `${orderId} 2`, reason: planted.retraction };
   await orders.holdOrder({ orderId, reason: planted.hold, requestId: `hold ${orderId}` });
@@ -157,6 +164,10 @@ describe("a redacted order", () => {
 
     expect(await whereKept(database, texts)).toEqual([]);
     expect(await database.sql("select id from inbound_message")).toEqual([{ id: "in-PO-1-other" }]);
+    // What a source delivers once more puts nothing back.
+    const redelivered = await operator.orders.reportStatus(readyReport("PO-1"));
+    expect(redelivered).toMatchObject({ outcome: ReportOutcome.ALREADY_KNOWN, version: 8n });
+    expect(await whereKept(database, texts)).toEqual([]);
     for (const app of [here, there]) {
       const said = (await everythingSaid(app.client(tenant.keys.viewer), "PO-1")).toLowerCase();
       expect(said).not.toContain("zyxwvu");

@@ -21,7 +21,7 @@ export type Names = string | readonly string[];
 export interface JsonObject {
   readonly path: string;
   readonly present: boolean;
-  /** A text, trimmed; empty: absent. Numbers are taken as texts, for senders that leave the quotes out. */
+  /** A text, trimmed; empty: absent. Numbers are taken as texts, for senders that leave the quotes out, as `textFrom` says. */
   text(names: Names, rule?: TextRule): string;
   /** Texts of a list; absent: none. */
   texts(names: Names, rule?: TextRule): string[];

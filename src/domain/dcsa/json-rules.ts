@@ -21,10 +21,17 @@ const NUMBER = /^-?\d{1,15}(\.\d{1,12})?$/;
 // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what it looks for
 const CONTROL = /[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f]/;
 
-/** A text as its rule has it, trimmed; empty: absent, or a violation. Numbers are taken as texts. */
+/**
+ * A text as its rule has it, trimmed; empty: absent, or a violation. Numbers are taken as texts, but for whole ones so long that JSON
+ * has not kept their last digits: different ids would read as one.
+ */
 export function textFrom(found: unknown, rule: TextRule, violate: (description: string) => void): string {
   if (found !== undefined && typeof found !== "string" && !Number.isFinite(found)) {
     violate(`is ${describe(found)} where a text belongs`);
+    return "";
+  }
+  if (Number.isInteger(found) && !Number.isSafeInteger(found)) {
+    violate("is a number too long for its digits to be kept: write it in quotes");
     return "";
   }
   const text = found === undefined ? "" : String(found).trim();
