@@ -1,3 +1,4 @@
+import { randomUUID } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { wrongUse } from "./cli-error.ts";
 
@@ -11,7 +12,7 @@ export interface FileItem {
   readonly file: string;
   /** Its place in the file, from 1. */
   readonly number: number;
-  /** JSON. */
+  /** JSON, its numbers as the file has them. */
   readonly text: string;
   /** Set: it is refused without being sent. */
   readonly refused?: { readonly reason: string; readonly message: string };
@@ -26,7 +27,9 @@ export function itemsOf(file: string): FileItem[] {
   const text = read(file);
   let content: unknown;
   try {
-    content = JSON.parse(text);
+    // What is wrong with it is told of the file as it is.
+    JSON.parse(text);
+    content = JSON.parse(withNumbersMarked(text));
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error);
     return [{ file, number: 1, text: "", refused: { reason: "MESSAGE_MALFORMED", message: `no JSON: ${message}` } }];
@@ -43,6 +46,21 @@ function read(file: string): string {
   }
 }
 
+/** What tells the numbers from other texts while they are texts: no file has it. */
+const mark = randomUUID();
+
+/** JSON with its numbers as marked texts: read as numbers, long ones would lose digits, and different ids would become one. */
+function withNumbersMarked(json: string): string {
+  return json.replace(/"[^"\\]*(?:\\.[^"\\]*)*"|-?\d[\d.eE+-]*/g, (token) =>
+    token.startsWith('"') ? token : `"${mark}${token}"`,
+  );
+}
+
+/** JSON with the numbers as the file has them. */
+function withNumbersUnmarked(json: string): string {
+  return json.replaceAll(new RegExp(`"${mark}([^"]*)"`, "g"), "$1");
+}
+
 function listOf(content: unknown): readonly unknown[] {
   if (Array.isArray(content)) return content;
   if (typeof content === "object" && content !== null && "events" in content && Array.isArray(content.events)) {
@@ -57,7 +75,7 @@ function itemOf(file: string, number: number, value: unknown): FileItem {
   }
   let text: string;
   try {
-    text = JSON.stringify(value);
+    text = withNumbersUnmarked(JSON.stringify(value));
   } catch {
     // What was read is JSON; only its depth is too much for writing it.
     return { file, number, text: "", refused: { reason: "MESSAGE_MALFORMED", message: "is nested too deep" } };

@@ -17,6 +17,11 @@ describe("the items of a file", () => {
     ["an object with events", '{"events":[{"eventID":"a"}]}', ['{"eventID":"a"}']],
     ["a booking whose events are no array", '{"events":1}', ['{"events":1}']],
     ["a file with a byte order mark", '\uFEFF{"eventID":"a"}', ['{"eventID":"a"}']],
+    [
+      "numbers that a program would write otherwise",
+      '[{"eventID":9007199254740993,"b":[-1.10, 1E5],"c":"\\"7, 8\\\\","9":9},{"eventID":1234567890123456789012}]',
+      ['{"9":9,"eventID":9007199254740993,"b":[-1.10,1E5],"c":"\\"7, 8\\\\"}', '{"eventID":1234567890123456789012}'],
+    ],
     ["nothing", "[]", []],
   ])("%s", (_, content, texts) => {
     const items = itemsOf(fileWith(content));

@@ -1,12 +1,21 @@
 import { describe, expect, test } from "vitest";
 import { ImportOutcome } from "../../gen/leadline/v1/import_service_pb.ts";
-import { equipmentEvent22, equipmentEvent30, transportEvent30 } from "../fixtures/dcsa/events.ts";
+import { equipmentEvent22, equipmentEvent30, transportEvent22, transportEvent30 } from "../fixtures/dcsa/events.ts";
 import { carrierCall, eachInAWorld, outcomes, type World } from "./import-world.ts";
 
 let world: World;
 eachInAWorld((started) => {
   world = started;
 });
+
+/** An event that names the bookings A and B, and units. */
+function sideBySide(event: Record<string, unknown>, units: readonly string[]): Record<string, unknown> {
+  return {
+    ...event,
+    documentReferences: ["A", "B"].map((value) => ({ documentReferenceType: "BKG", documentReferenceValue: value })),
+    references: units.map((value) => ({ referenceType: "EQ", referenceValue: value })),
+  };
+}
 
 const BKG = { references: [{ type: "BKG", value: "PSEA7700412" }] };
 
@@ -43,6 +52,38 @@ describe("what an event belongs to", () => {
     await world.book("old", BKG);
     await world.book("new", BKG);
     expect((await world.import([transportEvent30()]))[0]?.bookingIds).toEqual(["new"]);
+  });
+
+  test.each([
+    ["have their units", [{ id: "MSKU6874333" }]],
+    ["have not told all their units yet", []],
+  ])("is no single one of several bookings named side by side that %s", async (_, units) => {
+    await world.order("o1");
+    await world.order("o2");
+    await world.book("old", { references: [{ type: "BKG", value: "B" }] });
+    await world.book("b1", { references: [{ type: "BKG", value: "A" }], units: [{ id: "CSQU3054383" }] }, ["o1"]);
+    await world.book("b2", { references: [{ type: "BKG", value: "B" }], units }, ["o2"]);
+    const before = await world.revision();
+    const departed = sideBySide(transportEvent22(), ["CSQU3054383", "MSKU6874333"]);
+    const [result] = await world.import([departed]);
+    expect(result).toMatchObject({ outcome: ImportOutcome.UNMATCHED, reason: "MATCH_AMBIGUOUS" });
+    expect(result?.message).toBe("BKG A, BKG B names several bookings of PSEA: b1, b2");
+    expect((await world.listWork()).items.map(({ reason }) => reason)).toEqual(["MATCH_AMBIGUOUS"]);
+    expect((await world.booking("b1")).details.units.map(({ id }) => id)).toEqual(["CSQU3054383"]);
+    expect(await world.revision()).toBe(before);
+  });
+
+  test("is the one of bookings named side by side that has all its units", async () => {
+    const units = [{ id: "CSQU3054383" }, { id: "MSKU6874333" }];
+    await world.book("b1", { references: [{ type: "BKG", value: "A" }], units });
+    await world.book("b2", { references: [{ type: "BKG", value: "B" }] });
+    const [result] = await world.import([
+      sideBySide(
+        transportEvent22(),
+        units.map(({ id }) => id),
+      ),
+    ]);
+    expect(result?.bookingIds).toEqual(["b1"]);
   });
 
   test("is the one of several bookings of a transport document that has the unit", async () => {
@@ -115,5 +156,19 @@ describe("carriers", () => {
     expect(result).toMatchObject({ outcome: ImportOutcome.UNMATCHED, orderIds: [] });
     expect(result?.message).not.toContain("order");
     expect((await world.retry())[0]).toMatchObject({ outcome: ImportOutcome.APPLIED, orderIds: ["o1"] });
+  });
+
+  test("are not told the order that several bookings of theirs carry", async () => {
+    await world.order("po-7", { references: [{ type: "PO", value: "PO-88123" }] });
+    await world.book("b1", {}, ["po-7"]);
+    await world.book("b2", {}, ["po-7"]);
+    const references = { shipmentReferences: [{ typeCode: "PO", reference: "PO-88123" }] };
+    const event = transportEvent30({ shipmentDetails: references });
+    const [result] = await world.import([event], { call: carrierCall("PSEA") });
+    expect(result).toMatchObject({ outcome: ImportOutcome.UNMATCHED, reason: "MATCH_AMBIGUOUS" });
+    expect(result?.message).toMatch(/b1/);
+    expect(result?.message).not.toMatch(/po-7|order/);
+    // Staff is told.
+    expect((await world.import([event]))[0]?.message).toContain("po-7");
   });
 });

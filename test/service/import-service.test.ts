@@ -237,6 +237,18 @@ describe("tracking events", () => {
     expect(outcomes(await world.import([equipmentEvent30()], { carrier: "" }))).toEqual(["WARNED"]);
   });
 
+  test("are never one whose ids differ where JSON keeps no digits", async () => {
+    await world.book("b1", BKG);
+    const withId = (eventID: string) =>
+      JSON.stringify(equipmentEvent30({ eventID: "id" })).replace('"eventID":"id"', `"eventID":${eventID}`);
+    const results = await world.import(["9007199254740992", "9007199254740993"].map(withId));
+    expect(results.map(({ reason }) => reason)).toEqual(["FIELD_INVALID", "FIELD_INVALID"]);
+    expect(results[0]?.message).toMatch(/^\$\.eventID .*write it in quotes$/);
+    const quoted = await world.import(['"9007199254740992"', '"9007199254740993"'].map(withId));
+    expect(quoted.map(({ sourceId }) => sourceId)).toEqual(["9007199254740992", "9007199254740993"]);
+    expect((await world.booking("b1")).details.reports).toHaveLength(2);
+  });
+
   test("take the format that the import names", async () => {
     const [result] = await world.import([equipmentEvent30()], { format: MessageFormat.DCSA_BOOKING_2 });
     expect(result).toMatchObject({ outcome: ImportOutcome.REFUSED, reason: "FIELD_INVALID" });

@@ -76,26 +76,36 @@ export function createMatcher(journal: Pick<JournalReader, "rows">, tenant: stri
     const open = carrying.filter((one) => !one.ended);
     const [only, ...others] = open;
     if (only && others.length === 0) return { found: only.ref, open: true };
-    if (only) return several(`several bookings of ${scope.carrier} carry order ${order.ref.id}`, open);
+    if (only) {
+      const of = scope.orders ? `carry order ${order.ref.id}` : "are meant";
+      return several(`several bookings of ${scope.carrier} ${of}`, open);
+    }
     return scope.orders ? { found: order.ref, open: true } : undefined;
   }
 
   return async function match(references: readonly Reference[], scope: MatchingScope): Promise<Match> {
     // Which orders it carries is not for a carrier to know.
     const levels = levelsOf(references).filter(([first]) => scope.orders || first?.type !== ORDER_ID);
+    const ofCarrier = (one: Reference) => bookings(scope.carrier, one);
     for (const [at, level] of levels.entries()) {
-      const found = unique(await Promise.all(level.map((one) => bookings(scope.carrier, one))));
+      const lists = await Promise.all(level.map(ofCarrier));
+      const found = unique(lists);
       const own = OWN_TYPES.has(level[0]?.type ?? "");
       const document = DOCUMENT_TYPES.has(level[0]?.type ?? "");
       const open = found.filter((one) => !one.ended);
       // A late event of a booking that has ended still belongs to it; equipment and shippers' words travel again.
-      const chosen = open.length > 0 ? open : own || document ? found.slice(0, 1) : [];
+      const ended = own ? newestOfEach(lists, found) : document ? found.slice(0, 1) : [];
+      const chosen = open.length > 0 ? open : ended;
       if (chosen.length === 0) continue;
-      const narrowed = await narrow(chosen, levels.slice(at + 1), (one) => bookings(scope.carrier, one));
-      const [first, ...others] = narrowed;
-      // Carriers use their references again, years later: the newest booking is the one that is meant.
-      if (first && (own || others.length === 0)) return { found: first.ref, open: !first.ended };
-      return several(`${textOf(level)} names several bookings of ${scope.carrier}`, narrowed);
+      const later = levels.slice(at + 1);
+      const left =
+        own && level.length > 1
+          ? await withAllUnits(newestOfEach(lists, chosen), later, ofCarrier)
+          : await narrow(chosen, later, ofCarrier);
+      const meant = own ? newestOfEach(lists, left) : left;
+      const [first, ...others] = meant;
+      if (first && others.length === 0) return { found: first.ref, open: !first.ended };
+      return several(`${textOf(level)} names several bookings of ${scope.carrier}`, meant);
     }
     for (const level of levels) {
       // An order's own id is never another's: what is said of it late, or again, belongs to it though it has ended.
@@ -134,6 +144,27 @@ async function narrow(
     if (both.length > 0) left = both;
   }
   return left;
+}
+
+/**
+ * Of bookings that an event names side by side, the one that has all units it speaks of. Else all of them: taken for one alone, the
+ * others would stand still, and their units be added to it.
+ */
+async function withAllUnits(
+  named: readonly Candidate[],
+  levels: readonly Reference[][],
+  look: (reference: Reference) => Promise<Candidate[]>,
+): Promise<readonly Candidate[]> {
+  const units = levels.find(([first]) => first?.type === "EQ") ?? [];
+  const having = await Promise.all(units.map(look));
+  const all = named.filter(({ ref }) => having.every((list) => list.some((one) => one.ref.id === ref.id)));
+  return all.length === 1 ? all : named;
+}
+
+/** The newest of each reference among some of its bookings: carriers use their references again, years later. */
+function newestOfEach(lists: readonly Candidate[][], among: readonly Candidate[]): Candidate[] {
+  const ids = new Set(among.map(({ ref }) => ref.id));
+  return unique(lists.map((list) => list.filter(({ ref }) => ids.has(ref.id)).slice(0, 1)));
 }
 
 /** Each once, as they come: the newest of each reference first. */
