@@ -10,7 +10,9 @@ import {
   WorkItemSchema,
 } from "../../gen/leadline/v1/import_service_pb.ts";
 import { FlagSchema } from "../../gen/leadline/v1/report_pb.ts";
+import { LeadlineError } from "../client/leadline-error.ts";
 import type { LeadlineClient } from "../client/node.ts";
+import { Status } from "../client/status.ts";
 import { Exit, wrongUse } from "./cli-error.ts";
 import { type ConnectionOptions, connect, withConnection } from "./connection.ts";
 import { listInbound } from "./import-inbound.ts";
@@ -107,16 +109,22 @@ async function importItems(
   const progress = progressOn(terminal.err);
   const counts = new Map<ImportOutcome, number>();
   let done = 0;
-  for (const chunk of chunksOf(items)) {
-    if (interrupted.aborted) break;
-    progress.show(done, items.length, chunk[0]?.file);
-    const told = await send(client, chunk, options, interrupted);
+  try {
+    for (const chunk of chunksOf(items)) {
+      if (interrupted.aborted) break;
+      progress.show(done, items.length, chunk[0]?.file);
+      const told = await send(client, chunk, options, interrupted);
+      progress.clear();
+      for (const one of told) await tell(one, counts, options, terminal);
+      done += chunk.length;
+    }
+  } catch (error) {
+    // An interruption in the middle of a call: what became of its items is not known, and they are in no count.
+    if (!(interrupted.aborted && error instanceof LeadlineError && error.code === Status.CANCELLED)) throw error;
+  } finally {
     progress.clear();
-    for (const one of told) await tell(one, counts, options, terminal);
-    done += chunk.length;
   }
-  progress.clear();
-  await summarize(counts, options, terminal);
+  await summarize(counts, items.length, options, terminal);
   if (interrupted.aborted) terminal.exit = Exit.INTERRUPTED;
 }
 
@@ -171,8 +179,10 @@ async function tell(
   await terminal.out.line([wordOf(ImportOutcomeSchema, result.outcome).padEnd(13), name, ...rest].join("  "));
 }
 
+/** The last line: what became of the items, of which `all` were given. Fewer were answered when it was interrupted. */
 async function summarize(
   counts: ReadonlyMap<ImportOutcome, number>,
+  all: number,
   options: ImportOptions,
   terminal: Terminal,
 ): Promise<void> {
@@ -187,7 +197,8 @@ async function summarize(
   const parts = named
     .filter(([, count]) => count > 0)
     .map(([name, count]) => `${count} ${name.toLowerCase().replaceAll("_", " ")}`);
-  await terminal.out.line(`${total} ${total === 1 ? "item" : "items"}: ${parts.join(", ") || "nothing to do"}`);
+  const asked = `${total < all ? `${total} of ` : ""}${all} ${all === 1 ? "item" : "items"}`;
+  await terminal.out.line(`${asked}: ${parts.join(", ") || (all === 0 ? "nothing to do" : "none was answered")}`);
 }
 
 async function listWork(client: LeadlineClient, options: ImportOptions, terminal: Terminal): Promise<void> {
@@ -225,5 +236,5 @@ async function retryWork(
     const name = chosen[index] ?? (result.workItemId || `work item ${index + 1}`);
     await tell({ name, result }, counts, options, terminal);
   }
-  await summarize(counts, options, terminal);
+  await summarize(counts, results.length, options, terminal);
 }

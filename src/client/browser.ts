@@ -1,9 +1,10 @@
 import type { DescService } from "@bufbuild/protobuf";
-import { type Client, createClient, type Interceptor, type Transport } from "@connectrpc/connect";
+import { type Client, Code, ConnectError, createClient, type Interceptor, type Transport } from "@connectrpc/connect";
 import { createConnectTransport, createGrpcWebTransport } from "@connectrpc/connect-web";
 import { BookingService } from "../../gen/leadline/v1/booking_service_pb.ts";
 import { OrderService } from "../../gen/leadline/v1/order_service_pb.ts";
 import { fromConnectError } from "./connect-error.ts";
+import { judgedBy, type KeySource, keyNow } from "./key.ts";
 import {
   type BookingsWatch,
   type OrdersWatch,
@@ -16,7 +17,10 @@ import {
 export interface LeadlineWebClientOptions {
   /** The HTTP door: `https://host:8080`. */
   readonly baseUrl: string;
-  /** The key or link token, or a function that gives the one to use now. */
+  /**
+   * The key or link token, or a function that gives the one to use now; blanks and line ends around it are no part of it. A
+   * watch whose key is refused asks the function again, and goes on with another one.
+   */
   readonly key?: string | (() => string) | undefined;
   /** Default `connect`. `grpc-web` for proxies that know no other. */
   readonly protocol?: "connect" | "grpc-web" | undefined;
@@ -36,37 +40,68 @@ export interface LeadlineWebClient {
 
 /** Makes a client. Over cleartext HTTP a browser opens six connections to one origin: open few watches with wide filters. */
 export function createLeadlineWebClient(options: LeadlineWebClientOptions): LeadlineWebClient {
-  const transport = transportOf(options);
-  const orders = createClient(OrderService, transport);
-  const bookings = createClient(BookingService, transport);
+  const { key } = options;
+  const transport = transportOf(options, [authorizing(key)]);
+  // Watches bring their own headers: they have to know which key was refused.
+  const watches = transportOf(options, []);
+  const { watchOrders: openOrders } = createClient(OrderService, watches);
+  const { watchBookings: openBookings } = createClient(BookingService, watches);
   return {
-    orders,
-    bookings,
+    orders: createClient(OrderService, transport),
+    bookings: createClient(BookingService, transport),
     service: (service) => createClient(service, transport),
-    watchOrders: (watch) => watchOrders((request, call) => typed(orders.watchOrders(request, call)), watch),
-    watchBookings: (watch) => watchBookings((request, call) => typed(bookings.watchBookings(request, call)), watch),
+    watchOrders: (watch) =>
+      watchOrders((request, { signal }) => keyed(key, (headers) => openOrders(request, { signal, headers })), watch),
+    watchBookings: (watch) =>
+      watchBookings(
+        (request, { signal }) => keyed(key, (headers) => openBookings(request, { signal, headers })),
+        watch,
+      ),
   };
 }
 
-function transportOf(options: LeadlineWebClientOptions): Transport {
-  const authorize: Interceptor = (next) => (request) => {
-    const key = typeof options.key === "function" ? options.key() : options.key;
-    if (key !== undefined && key !== "") request.header.set("authorization", `Bearer ${key}`);
-    return next(request);
+/** Gives each call the key of now. Calls reject where there is none that can be used. */
+function authorizing(source: KeySource): Interceptor {
+  return (next) => async (request) => {
+    for (const [name, value] of Object.entries(bearer(usableKey(source)))) request.header.set(name, value);
+    return await next(request);
   };
+}
+
+function transportOf(options: LeadlineWebClientOptions, interceptors: Interceptor[]): Transport {
   const common = {
     baseUrl: options.baseUrl,
-    interceptors: [authorize],
+    interceptors,
     useBinaryFormat: options.json !== true,
   };
   return options.protocol === "grpc-web" ? createGrpcWebTransport(common) : createConnectTransport(common);
 }
 
-async function* typed<T>(messages: AsyncIterable<T>): AsyncGenerator<T, void> {
+/** The messages of one stream, which is opened with the key of now. */
+async function* keyed<T>(
+  source: KeySource,
+  open: (headers: Record<string, string>) => AsyncIterable<T>,
+): AsyncGenerator<T, void> {
+  const key = keyNow(source);
   try {
-    yield* messages;
+    yield* open(bearer(key));
   } catch (error) {
-    throw fromConnectError(error);
+    throw judgedBy(source, key, fromConnectError(error));
+  }
+}
+
+/** The headers of a call: `authorization: Bearer <key>`, or none. */
+function bearer(key: string): Record<string, string> {
+  return key === "" ? {} : { authorization: `Bearer ${key}` };
+}
+
+/** The key to use now. Where there is none that can be used, Connect has its own kind of error. */
+function usableKey(source: KeySource): string {
+  try {
+    return keyNow(source);
+  } catch (error) {
+    const message = error instanceof Error ? error.message : String(error);
+    throw new ConnectError(message, Code.Unauthenticated, undefined, undefined, error);
   }
 }
 

@@ -8,6 +8,7 @@ import type {
 import { create, type DescMethod, type DescService, fromBinary, toBinary } from "@bufbuild/protobuf";
 import { type Client, type CallOptions as GrpcCallOptions, Metadata, type ServiceError } from "@grpc/grpc-js";
 import { fromServiceError } from "./grpc-error.ts";
+import { judgedBy, type KeySource, keyNow } from "./key.ts";
 
 /** What a single call may say. */
 export interface CallOptions {
@@ -30,31 +31,29 @@ export type UnaryMethods<S extends DescService> = {
 
 const defaultTimeoutMs = 30_000;
 
-/** Functions for all unary methods of a service. `client` is asked for at each call, `authorize` gives its headers. */
-export function unaryMethods<S extends DescService>(
-  service: S,
-  client: () => Client,
-  authorize: () => Metadata,
-): UnaryMethods<S> {
+/** Functions for all unary methods of a service. `client` is asked for at each call, and so is the key. */
+export function unaryMethods<S extends DescService>(service: S, client: () => Client, key: KeySource): UnaryMethods<S> {
   const methods = service.methods
     .filter((method) => method.methodKind === "unary")
     .map((method) => [
       method.localName,
       (request: MessageInitShape<DescMessage>, options: CallOptions = {}) =>
-        unary(client(), authorize(), method, request, options),
+        unary(client, key, method, request, options),
     ]);
   // The descriptors' types say which names there are; that they are made from the same descriptors cannot be told here.
   return Object.fromEntries(methods) as UnaryMethods<S>;
 }
 
 function unary(
-  client: Client,
-  metadata: Metadata,
+  client: () => Client,
+  key: KeySource,
   method: DescMethod,
   request: MessageInitShape<DescMessage>,
   options: CallOptions,
 ): Promise<MessageShape<DescMessage>> {
+  // What throws in here rejects.
   return new Promise((resolve, reject) => {
+    const metadata = bearer(keyNow(key));
     const message = create(method.input, request);
     const deadline = Date.now() + (options.timeoutMs ?? defaultTimeoutMs);
     const cancel = (): void => call.cancel();
@@ -63,7 +62,7 @@ function unary(
       if (response !== undefined) resolve(response);
       else if (error) reject(fromServiceError(error));
     };
-    const call = client.makeUnaryRequest(
+    const call = client().makeUnaryRequest(
       pathOf(method),
       (value: MessageShape<DescMessage>) => Buffer.from(toBinary(method.input, value)),
       (bytes: Buffer) => fromBinary(method.output, bytes),
@@ -77,21 +76,22 @@ function unary(
   });
 }
 
-/** Opens one server stream; it ends with CANCELLED when the signal aborts. */
+/** Opens one server stream with the key of now; it ends with CANCELLED when the signal aborts. */
 export async function* serverStream<I extends DescMessage, O extends DescMessage>(
-  client: Client,
-  metadata: Metadata,
+  client: () => Client,
+  source: KeySource,
   method: DescMethodServerStreaming<I, O>,
   request: MessageShape<I>,
   signal: AbortSignal,
 ): AsyncGenerator<MessageShape<O>, void> {
   const options: GrpcCallOptions = {};
-  const call = client.makeServerStreamRequest(
+  const key = keyNow(source);
+  const call = client().makeServerStreamRequest(
     pathOf(method),
     (value: MessageShape<I>) => Buffer.from(toBinary(method.input, value)),
     (bytes: Buffer) => fromBinary(method.output, bytes),
     request,
-    metadata,
+    bearer(key),
     options,
   );
   const cancel = (): void => call.cancel();
@@ -100,7 +100,7 @@ export async function* serverStream<I extends DescMessage, O extends DescMessage
   try {
     for await (const message of call) yield message;
   } catch (error) {
-    throw isServiceError(error) ? fromServiceError(error) : error;
+    throw isServiceError(error) ? judgedBy(source, key, fromServiceError(error)) : error;
   } finally {
     signal.removeEventListener("abort", cancel);
     // A reader that leaves early would otherwise leave the stream open.
@@ -118,11 +118,8 @@ function isServiceError(error: unknown): error is ServiceError {
 }
 
 /** The headers of a call: `authorization: Bearer <key>`, or none. */
-export function bearer(key: string | undefined): Metadata {
+function bearer(key: string): Metadata {
   const metadata = new Metadata();
-  // The library's own error would show the key.
-  if (key !== undefined && !/^[\x21-\x7e]*$/.test(key))
-    throw new TypeError("the key is not one word of printable ASCII");
-  if (key !== undefined && key !== "") metadata.set("authorization", `Bearer ${key}`);
+  if (key !== "") metadata.set("authorization", `Bearer ${key}`);
   return metadata;
 }

@@ -5,8 +5,10 @@ import { ImportService } from "../../gen/leadline/v1/import_service_pb.ts";
 import { OrderService } from "../../gen/leadline/v1/order_service_pb.ts";
 import { StatusFlowService } from "../../gen/leadline/v1/status_flow_service_pb.ts";
 import { TenantService } from "../../gen/leadline/v1/tenant_service_pb.ts";
-import { bearer, serverStream, type UnaryMethods, unaryMethods } from "./grpc-calls.ts";
+import { serverStream, type UnaryMethods, unaryMethods } from "./grpc-calls.ts";
+import { LeadlineError } from "./leadline-error.ts";
 import type { ResumeOptions } from "./resumable-watch.ts";
+import { Status } from "./status.ts";
 import {
   type AuditWatch,
   type BookingsWatch,
@@ -21,7 +23,10 @@ import {
 export interface LeadlineClientOptions {
   /** `host:port`, or `https://host:port` for TLS. */
   readonly address: string;
-  /** The key or link token, or a function that gives the one to use now. */
+  /**
+   * The key or link token, or a function that gives the one to use now; blanks and line ends around it are no part of it. A
+   * watch whose key is refused asks the function again, and goes on with another one.
+   */
   readonly key?: string | (() => string) | undefined;
   /** TLS: the certificates of the authorities to trust, PEM. Default: Node's. */
   readonly ca?: string | undefined;
@@ -64,30 +69,27 @@ const watchChannelOptions: ChannelOptions = { ...channelOptions, "grpc.enable_re
 export function createLeadlineClient(options: LeadlineClientOptions): LeadlineClient {
   const calls = lazily(() => connect(options, channelOptions));
   const watches = lazily(() => connect(options, watchChannelOptions));
-  const authorize = () => bearer(typeof options.key === "function" ? options.key() : options.key);
+  const { key } = options;
   return {
-    orders: unaryMethods(OrderService, calls.get, authorize),
-    bookings: unaryMethods(BookingService, calls.get, authorize),
-    imports: unaryMethods(ImportService, calls.get, authorize),
-    flows: unaryMethods(StatusFlowService, calls.get, authorize),
-    tenants: unaryMethods(TenantService, calls.get, authorize),
-    service: (service) => unaryMethods(service, calls.get, authorize),
+    orders: unaryMethods(OrderService, calls.get, key),
+    bookings: unaryMethods(BookingService, calls.get, key),
+    imports: unaryMethods(ImportService, calls.get, key),
+    flows: unaryMethods(StatusFlowService, calls.get, key),
+    tenants: unaryMethods(TenantService, calls.get, key),
+    service: (service) => unaryMethods(service, calls.get, key),
     watchOrders: (watch) =>
       watchOrders(
-        (request, { signal }) =>
-          serverStream(watches.get(), authorize(), OrderService.method.watchOrders, request, signal),
+        (request, { signal }) => serverStream(watches.get, key, OrderService.method.watchOrders, request, signal),
         watch,
       ),
     watchBookings: (watch) =>
       watchBookings(
-        (request, { signal }) =>
-          serverStream(watches.get(), authorize(), BookingService.method.watchBookings, request, signal),
+        (request, { signal }) => serverStream(watches.get, key, BookingService.method.watchBookings, request, signal),
         watch,
       ),
     watchAudit: (watch) =>
       watchAudit(
-        (request, { signal }) =>
-          serverStream(watches.get(), authorize(), TenantService.method.watchAudit, request, signal),
+        (request, { signal }) => serverStream(watches.get, key, TenantService.method.watchAudit, request, signal),
         watch,
       ),
     close() {
@@ -103,7 +105,15 @@ function connect(options: LeadlineClientOptions, channel: ChannelOptions): Clien
   const pem = (text: string | undefined) => (text === undefined ? null : Buffer.from(text));
   const { ca, certificate } = options;
   const ssl = () => credentials.createSsl(pem(ca), pem(certificate?.key), pem(certificate?.cert));
-  return new Client(address, secure ? ssl() : credentials.createInsecure(), channel);
+  try {
+    return new Client(address, secure ? ssl() : credentials.createInsecure(), channel);
+  } catch (error) {
+    // Trying again cannot help.
+    const why = error instanceof Error ? error.message : String(error);
+    throw new LeadlineError(Status.INVALID_ARGUMENT, `the address or a certificate cannot be used: ${why}`, {
+      cause: error,
+    });
+  }
 }
 
 function lazily<T>(make: () => T): { get: () => T; made: () => T | undefined } {

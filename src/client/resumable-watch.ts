@@ -11,6 +11,7 @@ import type {
 } from "../../gen/leadline/v1/watch_pb.ts";
 import { type BackoffBounds, defaultBackoff, waitBefore } from "./backoff.ts";
 import { type Clock, pause, systemClock } from "./clock.ts";
+import { KeyReplaced } from "./key.ts";
 import { isFinal, LeadlineError } from "./leadline-error.ts";
 import { nextWithin } from "./next-within.ts";
 import { isDelivered } from "./position.ts";
@@ -81,7 +82,7 @@ const brought: ReadonlySet<string> = new Set<WatchItem["type"]>(["synced", "even
 /**
  * A watch that outlives its streams: it reconnects, resumes after what it has given, and gives nothing twice. It is iterated
  * once; leaving the loop, or aborting the signal, ends it. It fails with a LeadlineError only where trying again cannot
- * help (`isFinal`).
+ * help (`isFinal`); where a refused key has another in its place, it tries that one first.
  */
 export class ResumableWatch<M extends WatchMessage, R extends SnapshotItem>
   implements AsyncIterableIterator<WatchItem | R>
@@ -97,6 +98,8 @@ export class ResumableWatch<M extends WatchMessage, R extends SnapshotItem>
   #rowsGiven = false;
   #heartbeatMs = 0;
   #attempt = 0;
+  /** A key was refused, and no stream has started since with the one in its place. */
+  #replaced = false;
   #ending = closed;
 
   constructor(source: WatchSource<M, R>, options: ResumeOptions = {}) {
@@ -140,7 +143,9 @@ export class ResumableWatch<M extends WatchMessage, R extends SnapshotItem>
         yield* this.#stream();
         if (this.#stop.signal.aborted) return;
         const { error, end, retryAfterMs } = this.#ending;
-        if (isFinal(error)) throw error;
+        const replaced = error instanceof KeyReplaced && !this.#replaced;
+        if (isFinal(error) && !replaced) throw error;
+        this.#replaced = replaced;
         const random = (this.#options.random ?? Math.random)();
         const delayMs = waitBefore(this.#attempt, retryAfterMs, this.#bounds, random);
         this.#attempt += 1;
@@ -162,7 +167,7 @@ export class ResumableWatch<M extends WatchMessage, R extends SnapshotItem>
     this.#stop.signal.addEventListener("abort", close);
     try {
       for await (const message of this.#messages(connection)) {
-        if (message.started) this.#options.onConnection?.(this.#opened(message.started));
+        if (message.started) this.#opened(message.started);
         for (const item of this.#itemsOf(message)) {
           if (brought.has(item.type)) this.#attempt = 0;
           yield item;
@@ -204,9 +209,10 @@ export class ResumableWatch<M extends WatchMessage, R extends SnapshotItem>
     return this.#heartbeatMs === 0 ? openTimeoutMs : this.#heartbeatMs * silentHeartbeats;
   }
 
-  #opened(started: WatchStarted): ConnectionState {
+  #opened(started: WatchStarted): void {
     this.#heartbeatMs = milliseconds(started.heartbeat) ?? 0;
-    return { state: "open", head: started.head, heartbeatMs: this.#heartbeatMs };
+    this.#replaced = false;
+    this.#options.onConnection?.({ state: "open", head: started.head, heartbeatMs: this.#heartbeatMs });
   }
 
   *#itemsOf(message: M): Generator<WatchItem | R, void> {

@@ -1,6 +1,7 @@
 import type { DescMessage, DescMethod } from "@bufbuild/protobuf";
 import { fromBinary, type MessageShape, toBinary } from "@bufbuild/protobuf";
 import { type handleUnaryCall, Server, ServerCredentials, type ServerWritableStream } from "@grpc/grpc-js";
+import { ImportService } from "../../gen/leadline/v1/import_service_pb.ts";
 import {
   OrderService,
   type WatchOrdersRequest,
@@ -10,21 +11,35 @@ import { TenantService } from "../../gen/leadline/v1/tenant_service_pb.ts";
 
 const { watchOrders } = OrderService.method;
 const { getTenant } = TenantService.method;
+const { importItems } = ImportService.method;
 
 export type WatchCall = ServerWritableStream<WatchOrdersRequest, WatchOrdersResponse>;
 export type GetTenantCall = handleUnaryCall<
   MessageShape<typeof getTenant.input>,
   MessageShape<typeof getTenant.output>
 >;
+export type ImportItemsCall = handleUnaryCall<
+  MessageShape<typeof importItems.input>,
+  MessageShape<typeof importItems.output>
+>;
 
-/** A gRPC server whose two methods a test answers by hand. */
+interface Answers {
+  readonly getTenant?: GetTenantCall;
+  readonly importItems?: ImportItemsCall;
+  readonly watchOrders?: (call: WatchCall) => void;
+}
+
+/** A gRPC server whose three methods a test answers by hand. */
 export class GrpcServer {
   readonly #server = new Server();
   port = 0;
 
-  constructor(answers: { readonly getTenant?: GetTenantCall; readonly watchOrders?: (call: WatchCall) => void }) {
+  constructor(answers: Answers) {
     const pass: GetTenantCall = (_call, reply) => reply(null, { $typeName: "leadline.v1.GetTenantResponse" });
     this.#server.addService({ getTenant: definition(getTenant) }, { getTenant: answers.getTenant ?? pass });
+    const take: ImportItemsCall = (_call, reply) =>
+      reply(null, { $typeName: "leadline.v1.ImportItemsResponse", results: [] });
+    this.#server.addService({ importItems: definition(importItems) }, { importItems: answers.importItems ?? take });
     this.#server.addService(
       { watchOrders: definition(watchOrders) },
       { watchOrders: answers.watchOrders ?? ((call: WatchCall) => call.end()) },

@@ -62,6 +62,17 @@ describe("waiting", () => {
     expect(server.stream(2).request.position).toBe(positionAt(1));
   });
 
+  test("so they do where nobody is told of the connection", async () => {
+    const { server, clock } = watching({ onConnection: undefined });
+    await settled();
+    server.stream(1).send(started(positionAt(1)));
+    await settled();
+    await clock.advance(3 * heartbeatMs - 1);
+    expect(server.stream(1).signal.aborted).toBe(false);
+    await clock.advance(1);
+    expect(server.stream(1).signal.aborted).toBe(true);
+  });
+
   test("a stream that does not even start is given up after the opening timeout", async () => {
     const { server, clock } = watching({ openTimeoutMs: 5_000 });
     await settled();
