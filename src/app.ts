@@ -151,6 +151,7 @@ export async function startApp(config: Config, parts: AppParts = {}): Promise<Ap
       log.warn({ err: error }, "credentials could not be checked again, or marked as used; trying again"),
     cacheMs: config.keyCacheMs,
     sweepMs: config.keySweepMs,
+    wrongPerSecond: config.addressWrongCredentialsPerSecond,
   });
   credentials.start();
   started.adopt(credentials, (running) => running.stop());
@@ -265,6 +266,8 @@ function openJournal(
     batchMaxBytes: config.batchBytes,
     maxQueued: config.queueCommands,
     maxQueuedPerTenant: config.queueTenantCommands,
+    maxQueuedBytes: config.queueBytes,
+    maxQueuedReads: config.queueReads,
     giveUpAfterMs: config.commitGiveUpMs,
     claims,
     onTrouble: (what, error) => log.warn({ err: error }, what),

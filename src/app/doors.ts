@@ -130,6 +130,7 @@ export function boundsOf(config: Config, tls: DoorTls | undefined): Partial<Door
     maxRequestBytes: config.instanceRequestBytes,
     maxAddressRequestBytes: config.addressRequestBytes,
     addressAnonymousCallsPerSecond: config.addressAnonymousCallsPerSecond,
+    anonymousStreams: config.connectionAnonymousStreams,
     maxHeaderBytes: config.headerMaxBytes,
     maxUnpacking: config.unpackedAtATime,
     maxConnections: config.instanceConnections,

@@ -55,6 +55,7 @@ export const limitTable = {
   },
   address_wrong_credentials_per_second: {
     ...{ of: "address", what: "wrong credentials in a second", past: later },
+    setting: "LEADLINE_ADDRESS_WRONG_CREDENTIALS_PER_SECOND",
   },
   key_streams: {
     ...{ of: "credential", what: "open streams", tier: "streams", past: later },
@@ -109,7 +110,8 @@ export const limitTable = {
     setting: "LEADLINE_ADDRESS_ANONYMOUS_CALLS_PER_SECOND",
   },
   connection_anonymous_streams: {
-    ...{ of: "connection", what: "open streams of health and reflection: 10", past: later },
+    ...{ of: "connection", what: "open streams of health and reflection", past: later },
+    setting: "LEADLINE_CONNECTION_ANONYMOUS_STREAMS",
   },
   unpacked_requests: {
     ...{ of: "instance", what: "compressed requests that a door unpacks at a time; 256 KiB unpacked count as a call" },
@@ -123,7 +125,7 @@ export const limitTable = {
   },
   connection_memory: {
     ...{ of: "connection", what: "memory of an HTTP/2 connection", setting: "LEADLINE_CONNECTION_MEMORY_MB" },
-    past: "new streams are refused by the protocol (ENHANCE_YOUR_CALM)",
+    past: "new streams are refused by the protocol (ENHANCE_YOUR_CALM), and after a hundred the connection is closed",
   },
   connection_resets_per_second: {
     ...{ of: "connection", what: "streams that its peer resets in a second, after a burst" },
@@ -167,8 +169,14 @@ export const limitTable = {
     ...{ of: "instance", what: "commands that wait to be committed", past: later },
     setting: "LEADLINE_QUEUE_COMMANDS",
   },
-  instance_queued_bytes: { of: "instance", what: "bytes of commands that wait to be committed: 64 MiB", past: later },
-  instance_queued_reads: { of: "instance", what: "reads that wait for the database: 20,000", past: later },
+  instance_queued_bytes: {
+    ...{ of: "instance", what: "bytes of commands that wait to be committed", past: later },
+    setting: "LEADLINE_QUEUE_BYTES",
+  },
+  instance_queued_reads: {
+    ...{ of: "instance", what: "reads that wait for the database", past: later },
+    setting: "LEADLINE_QUEUE_READS",
+  },
   own_mappings: {
     ...{ of: "tenant", what: "mappings of partners' codes of its own: 2,000" },
     past: "refused (SUBJECT_FULL): remove some that are not needed",

@@ -1,5 +1,5 @@
 /** How commands are committed, and how long what they leave is kept. */
-import { bytes, day, days, hour, integer, KiB, MiB, milliseconds, minute } from "./kinds/numbers.ts";
+import { bytes, day, days, GiB, hour, integer, KiB, MiB, milliseconds, minute } from "./kinds/numbers.ts";
 
 export const journalSettings = {
   batchCommands: integer("LEADLINE_BATCH_COMMANDS", 1_000, [1, 10_000], {
@@ -13,6 +13,12 @@ export const journalSettings = {
   }),
   queueTenantCommands: integer("LEADLINE_QUEUE_TENANT_COMMANDS", 10_000, [100, 1_000_000], {
     about: "The same of one tenant.",
+  }),
+  queueBytes: bytes("LEADLINE_QUEUE_BYTES", 64 * MiB, [MiB, 64 * GiB], {
+    about: "Bytes of requests that wait to be committed. A single larger one waits alone.",
+  }),
+  queueReads: integer("LEADLINE_QUEUE_READS", 20_000, [10, 1_000_000], {
+    about: "Reads that wait for the database. More are refused with OVERLOADED.",
   }),
   commitGiveUpMs: milliseconds("LEADLINE_COMMIT_GIVE_UP_MS", 10_000, [100, 10 * minute], {
     about: "How long a command is tried for when the database fails. Then it is refused with DATABASE_UNAVAILABLE.",

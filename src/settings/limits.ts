@@ -50,6 +50,15 @@ export const limitSettings = {
   addressAnonymousCallsPerSecond: limit("LEADLINE_ADDRESS_ANONYMOUS_CALLS_PER_SECOND", 100, {
     about: "Calls without a credential in a second from one address: health, reflection, the pages for operators.",
   }),
+  connectionAnonymousStreams: limit("LEADLINE_CONNECTION_ANONYMOUS_STREAMS", 10, {
+    about:
+      "Streams of health and reflection open on one connection. A client needs one for each service that it watches.",
+  }),
+  addressWrongCredentialsPerSecond: limit("LEADLINE_ADDRESS_WRONG_CREDENTIALS_PER_SECOND", 20, {
+    about:
+      "Wrong credentials in a second from one address. Then those that are not in memory are refused unseen, " +
+      "good ones too.",
+  }),
   addressRequestBytes: bytes("LEADLINE_ADDRESS_REQUEST_BYTES", 256 * MiB, [MiB, 64 * GiB], {
     about: "Bytes of requests of one address that a door holds at a time. Lower it where no balancer stands before.",
   }),

@@ -11,6 +11,7 @@ test("what is set for peers is what both doors hold them to", () => {
     ["LEADLINE_ADDRESS_REQUEST_BYTES", 2_000_001, "maxAddressRequestBytes"],
     ["LEADLINE_INSTANCE_REQUEST_BYTES", 2_000_002, "maxRequestBytes"],
     ["LEADLINE_ADDRESS_ANONYMOUS_CALLS_PER_SECOND", 11, "addressAnonymousCallsPerSecond"],
+    ["LEADLINE_CONNECTION_ANONYMOUS_STREAMS", 9, "anonymousStreams"],
     ["LEADLINE_UNPACKED_AT_A_TIME", 2, "maxUnpacking"],
     ["LEADLINE_INSTANCE_CONNECTIONS", 12, "maxConnections"],
     ["LEADLINE_ADDRESS_CONNECTIONS", 13, "maxAddressConnections"],

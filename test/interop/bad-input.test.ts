@@ -6,6 +6,7 @@ import { Classifier } from "../../gen/leadline/v1/report_pb.ts";
 import { type CallerKind, callerKinds } from "../doors/callers.ts";
 import { frame, framesOf, grpcStatusOf, rawAnswer, rawCall, rawSession, reasonOf } from "../doors/raw.ts";
 import type { TestTenant } from "../support/app.ts";
+import { fetchOf } from "../support/own-fetch.ts";
 import { badRows, MESSAGE_MAX_BYTES } from "./bad-requests.ts";
 import { at, oceanRequest } from "./parts.ts";
 import { bufCurls, plainFetch } from "./plain-callers.ts";
@@ -140,7 +141,7 @@ describe("JSON that is not the contract's is MESSAGE_MALFORMED", () => {
 
   test.each(bodies)("%s, in a Connect call", async (_what, body) => {
     const type = { "content-type": "application/json" };
-    const response = await fetch(`${world.app.httpUrl}${path}`, {
+    const response = await fetchOf(world)(`${world.app.httpUrl}${path}`, {
       method: "POST",
       headers: { ...headers(), ...type },
       body,
@@ -156,7 +157,7 @@ describe("JSON that is not the contract's is MESSAGE_MALFORMED", () => {
 
   test.each(bodies)("%s, in a gRPC-Web call", async (_what, body) => {
     const type = { "content-type": "application/grpc-web+json" };
-    const response = await fetch(`${world.app.httpUrl}${path}`, {
+    const response = await fetchOf(world)(`${world.app.httpUrl}${path}`, {
       method: "POST",
       headers: { ...headers(), ...type },
       body: frame(Buffer.from(body)),

@@ -1,12 +1,11 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
-import { type Duration, durationMs } from "@bufbuild/protobuf/wkt";
-import { Code, ConnectError } from "@connectrpc/connect";
+import { Code } from "@connectrpc/connect";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import { ErrorInfoSchema, RetryInfoSchema } from "../../gen/google/rpc/error_details_pb.ts";
 import { OrderService } from "../../gen/leadline/v1/order_service_pb.ts";
-import { type Caller, callerKinds } from "../doors/callers.ts";
+import type { Caller } from "../doors/callers.ts";
 import { Recording } from "../guarantees/recording.ts";
 import type { TestTenant } from "../support/app.ts";
+import { kindsOfEachDoor as kinds, limitOf } from "./limit-told.ts";
 import { type InteropWorld, openWorld } from "./world.ts";
 
 /*
@@ -16,39 +15,8 @@ import { type InteropWorld, openWorld } from "./world.ts";
 
 const { getOrder, holdOrder, listOrders, watchOrders } = OrderService.method;
 
-const names = [
-  "grpc-js on the gRPC door",
-  "connect-node connect over HTTP/2 in JSON",
-  "connect-web grpc-web through fetch",
-];
-const kinds = callerKinds.filter(({ name }) => names.includes(name));
-
 /** Who calls: each test has a tenant of its own, and with it a key. */
 let tenants = 0;
-
-/** Milliseconds that a refusal for a size says to wait: nothing but another limit would help. */
-const UNTIL_RAISED = 3_600_000;
-
-/** A refusal's limit, its tier (none where a setting bounds: toEqual passes over what is undefined), and how long it says to wait: "a moment", or for its size. */
-async function limitOf(call: Promise<unknown>) {
-  const error = await call.then(
-    () => undefined,
-    (reason: unknown) => ConnectError.from(reason),
-  );
-  if (error === undefined) return undefined;
-  const [info] = error.findDetails(ErrorInfoSchema);
-  const [retry] = error.findDetails(RetryInfoSchema);
-  const { limit, allowed, used, tier, helps } = info?.metadata ?? {};
-  const waits = waitOf(retry?.retryDelay);
-  return { code: error.code, reason: info?.reason, limit, allowed, used, tier, waits, helps };
-}
-
-function waitOf(delay: Duration | undefined): string {
-  if (delay === undefined) return "nothing is said";
-  const ms = durationMs(delay);
-  if (ms === UNTIL_RAISED) return "until it is raised";
-  return ms > 0 && ms <= 5_000 ? "a moment" : `${ms} ms`;
-}
 
 /** What every refusal for a size says. */
 const TOO_MUCH = { waits: "until it is raised", helps: expect.stringMatching(/^ask for less/) };

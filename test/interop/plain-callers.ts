@@ -11,6 +11,7 @@ import {
 } from "@bufbuild/protobuf";
 import { Code, ConnectError } from "@connectrpc/connect";
 import type { Caller, CallerKind, CallerOptions, Reachable } from "../doors/callers.ts";
+import { fetchOf } from "../support/own-fetch.ts";
 
 /** Clients that know none of our code: they send and read JSON as the contract says it. */
 
@@ -23,7 +24,7 @@ export const plainFetch: CallerKind = {
   door: "http",
   open: (world) =>
     speaking(async (method, json, { bearer = "" }) => {
-      const response = await fetch(`http://127.0.0.1:${world.httpPort}/${pathOf(method)}`, {
+      const response = await fetchOf(world)(`http://127.0.0.1:${world.httpPort}/${pathOf(method)}`, {
         method: "POST",
         headers: { "content-type": "application/json", authorization: `Bearer ${bearer}` },
         body: json,

@@ -2,6 +2,7 @@ import type { ClientHttp2Session } from "node:http2";
 import { type DescMethod, type Message, toBinary, toJsonString } from "@bufbuild/protobuf";
 import type { Reachable } from "../doors/callers.ts";
 import { frame, rawAnswer, rawSession } from "../doors/raw.ts";
+import { fetchOf } from "../support/own-fetch.ts";
 
 /** One way to call, without any RPC library: the answer is every byte that came, headers and trailers too. */
 export interface RawWay {
@@ -53,7 +54,7 @@ function overHttp1(name: string, world: Reachable, type: string, codec: RawWay["
     name,
     codec,
     async send(path, message, bearer) {
-      const response = await fetch(`http://127.0.0.1:${world.httpPort}${path}`, {
+      const response = await fetchOf(world)(`http://127.0.0.1:${world.httpPort}${path}`, {
         method: "POST",
         headers: { "content-type": type, ...(bearer === undefined ? {} : { authorization: `Bearer ${bearer}` }) },
         body: type.includes("grpc") ? frame(message) : message,
@@ -119,7 +120,12 @@ function streamOverHttp1(name: string, world: Reachable, type: string, codec: Ra
       const headers = { "content-type": type, ...authorization };
       const read = async () => {
         const url = `http://127.0.0.1:${world.httpPort}${path}`;
-        const response = await fetch(url, { method: "POST", headers, body: frame(message), signal: leaving.signal });
+        const response = await fetchOf(world)(url, {
+          method: "POST",
+          headers,
+          body: frame(message),
+          signal: leaving.signal,
+        });
         chunks.push(Buffer.from(JSON.stringify([...response.headers])));
         for await (const chunk of response.body ?? []) chunks.push(Buffer.from(chunk));
       };
