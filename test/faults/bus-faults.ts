@@ -21,22 +21,23 @@ const natsKilled: Fault = {
 };
 
 /** Some instances, or all, cannot reach NATS: refused, or without a word. */
-const natsCut: Fault = {
-  name: "NATS cut off",
-  lane: "bus",
-  async happen(run) {
-    const drawn = run.cluster.members.filter(() => run.random() < 0.7);
-    const cut = drawn.length > 0 ? drawn : [run.draw(run.cluster.members)];
-    const silently = run.random() < 0.5;
-    for (const { nats } of cut) {
-      if (silently) nats.hush();
-      else nats.close();
-    }
-    await sleep(run.between(1_000, 3_000));
-    for (const { nats } of cut) nats.open();
-    return cut.length;
-  },
-};
+function natsCut(how: "refused" | "silent"): Fault {
+  return {
+    name: `NATS cut off, ${how}`,
+    lane: "bus",
+    async happen(run) {
+      const drawn = run.cluster.members.filter(() => run.random() < 0.7);
+      const cut = drawn.length > 0 ? drawn : [run.draw(run.cluster.members)];
+      for (const { nats } of cut) {
+        if (how === "silent") nats.hush();
+        else nats.close();
+      }
+      await sleep(run.between(1_000, 3_000));
+      for (const { nats } of cut) nats.open();
+      return cut.length;
+    },
+  };
+}
 
 const natsSlow: Fault = {
   name: "NATS slow",
@@ -71,4 +72,11 @@ async function letRogue(run: Run, say: "again" | "forged"): Promise<number> {
   return (await enough) ? 1 : 0;
 }
 
-export const busFaults: readonly Fault[] = [natsKilled, natsCut, natsSlow, natsRepeats, natsForges];
+export const busFaults: readonly Fault[] = [
+  natsKilled,
+  natsCut("refused"),
+  natsCut("silent"),
+  natsSlow,
+  natsRepeats,
+  natsForges,
+];

@@ -89,7 +89,7 @@ export class Member {
       nats: await proxy(cluster.natsTarget),
     };
     const member = new Member(name, release, proxies, ports, cluster);
-    stack.defer(() => member.stop());
+    stack.defer(async () => void (await member.stop()));
     await member.start();
     return member;
   }
@@ -139,9 +139,13 @@ export class Member {
     }
   }
 
-  /** Drains and ends. */
-  async stop(): Promise<void> {
-    await this.#end((instance) => instance.stop());
+  /** Drains and ends. @returns whether it did so by itself, in 15 s */
+  async stop(): Promise<boolean> {
+    let isDrained = true;
+    await this.#end(async (instance) => {
+      isDrained = await instance.stop();
+    });
+    return isDrained;
   }
 
   /** Ends it as a crash would. */
@@ -155,7 +159,7 @@ export class Member {
     if (this.pid !== undefined) signal(this.pid, kind);
   }
 
-  async #end(how: (instance: Instance) => Promise<void>): Promise<void> {
+  async #end(how: (instance: Instance) => Promise<unknown>): Promise<void> {
     const instance = this.#instance;
     if (!instance) return;
     this.#asked = instance;

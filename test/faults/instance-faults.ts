@@ -177,7 +177,12 @@ const rollingRestart: Fault = {
     });
     try {
       for (const member of [...run.cluster.members]) {
-        await member.stop();
+        const withheld = run.withheld.ms;
+        const isDrained = await member.stop();
+        // A machine that withheld a second has withheld it from the draining too.
+        if (!isDrained && run.withheld.ms - withheld < 1_000) {
+          run.wrong("rolling restart", member.name, "it had not drained in 15 s, and was killed");
+        }
         await member.start();
       }
     } finally {

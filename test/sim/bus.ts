@@ -82,7 +82,9 @@ export class SimulatedBus implements Bus {
   readonly #tenants = new Map<string, Listeners<[Hint]>>();
   readonly #resyncs = new Listeners<[]>();
   readonly #revocations = new Listeners<[string]>();
+  readonly #terms = new Listeners<[string]>();
   #connected = true;
+  #isClosed = false;
   /** By tenant: the latest that has arrived, of those that were sent. */
   readonly #latest = new Map<string, number>();
 
@@ -97,13 +99,15 @@ export class SimulatedBus implements Bus {
   }
 
   connect(): void {
-    if (this.#connected) return;
+    if (this.#connected || this.#isClosed) return;
     this.#connected = true;
     this.#wire.scheduler.after(1, () => this.#clock.enter(() => this.#connected && this.#resyncs.call()));
   }
 
-  /** The instance is gone. */
+  /** The instance is gone: nothing that is under way arrives, and nothing is said any more. */
   cut(): void {
+    this.#isClosed = true;
+    this.#connected = false;
     this.#wire.ends.delete(this);
   }
 
@@ -152,23 +156,19 @@ export class SimulatedBus implements Bus {
   }
 
   announceRevocation(credential: string): void {
-    if (!this.#connected) return;
-    for (const end of this.#wire.ends) if (end !== this) end.hearRevocation(credential);
-  }
-
-  hearRevocation(credential: string): void {
-    this.#wire.scheduler.after(1, () => this.#clock.enter(() => this.#connected && this.#revocations.call(credential)));
+    this.#tellOthers(credential, (end) => end.#revocations);
   }
 
   onRevocation(listener: (credential: string) => void): () => void {
     return this.#revocations.add(listener);
   }
 
-  /** What tenants have bought is no part of the simulation. */
-  announceTenant(): void {}
+  announceTenant(tenant: string): void {
+    this.#tellOthers(tenant, (end) => end.#terms);
+  }
 
-  onTenant(): () => void {
-    return () => {};
+  onTenant(listener: (tenant: string) => void): () => void {
+    return this.#terms.add(listener);
   }
 
   stats(): BusStats {
@@ -177,5 +177,14 @@ export class SimulatedBus implements Bus {
 
   async close(): Promise<void> {
     this.cut();
+  }
+
+  #tellOthers(word: string, listeners: (end: SimulatedBus) => Listeners<[string]>): void {
+    if (!this.#connected) return;
+    for (const end of this.#wire.ends) if (end !== this) end.#hear(() => listeners(end).call(word));
+  }
+
+  #hear(call: () => void): void {
+    this.#wire.scheduler.after(1, () => this.#clock.enter(() => this.#connected && call()));
   }
 }

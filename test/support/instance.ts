@@ -1,7 +1,7 @@
 import { spawn } from "node:child_process";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
-import { end } from "./process.ts";
+import { end, endsInTime } from "./process.ts";
 
 /** An instance of the service as a process of its own. */
 export interface Instance extends AsyncDisposable {
@@ -14,8 +14,8 @@ export interface Instance extends AsyncDisposable {
   words(): string;
   /** Resolves when it has ended, for whatever reason. */
   readonly ended: Promise<void>;
-  /** Asks it to drain and waits for its end. */
-  stop(): Promise<void>;
+  /** Asks it to drain and waits for its end. @returns whether it came in 15 s; else it was killed */
+  stop(): Promise<boolean>;
   /** Ends it as a crash would. */
   kill(): Promise<void>;
 }
@@ -57,7 +57,7 @@ export async function startInstance(env: Record<string, string>, release = root)
     ...ready,
     words: () => words,
     ended: new Promise((resolve) => child.once("exit", () => resolve())),
-    stop: () => end(child, "SIGTERM"),
+    stop: () => endsInTime(child, "SIGTERM"),
     kill: () => end(child, "SIGKILL"),
     [Symbol.asyncDispose]: () => end(child, "SIGTERM"),
   };

@@ -1,14 +1,27 @@
 import type { ChildProcess } from "node:child_process";
 import { setTimeout as sleep } from "node:timers/promises";
 
-/** Asks a child to end, waits for it, and kills it if it has not ended after 10 s. Does nothing if it has ended already. */
+/** What an instance may take to drain (LEADLINE_DRAIN_TIMEOUT_MS), and to end after that. */
+const END_MS = 15_000;
+
+/** Asks a child to end, waits for it, and kills it if it has not ended after 15 s. Does nothing if it has ended already. */
 export async function end(child: ChildProcess, signal: NodeJS.Signals): Promise<void> {
-  if (child.exitCode !== null || child.signalCode !== null) return;
+  await endsInTime(child, signal);
+}
+
+/** The same. @returns whether it ended without being killed for it */
+export async function endsInTime(child: ChildProcess, signal: NodeJS.Signals): Promise<boolean> {
+  if (child.exitCode !== null || child.signalCode !== null) return true;
+  let isInTime = true;
   const gone = new Promise((resolve) => child.once("exit", resolve));
   child.kill(signal);
-  const timer = setTimeout(() => child.kill("SIGKILL"), 10_000);
+  const timer = setTimeout(() => {
+    isInTime = false;
+    child.kill("SIGKILL");
+  }, END_MS);
   await gone;
   clearTimeout(timer);
+  return isInTime;
 }
 
 /**

@@ -66,6 +66,13 @@ export class MemoryJournal implements WatchReader {
     return { tenant, previous, events };
   }
 
+  /** Takes over another journal whole, with rows that its events fold to. */
+  adopt(tenant: string, journalId: string, events: readonly StoredEvent[]): void {
+    const rows = new Map<string, SubjectRow>();
+    for (const event of events) rows.set(event.subjectId, rowAfter(event, rows.get(event.subjectId)));
+    this.#tenants.set(tenant, { journalId, floor: 0n, events: [...events], rows });
+  }
+
   head(tenant: string): Place {
     return placeOf(this.#journal(tenant));
   }
@@ -134,8 +141,8 @@ export class MemoryJournal implements WatchReader {
       let bytes = 0;
       for (const event of events) {
         if (event.revision < from || event.revision < floor) continue;
+        if (page.length >= limit || bytes >= maxBytes) break;
         bytes += event.payload.length;
-        if (page.length > 0 && (page.length >= limit || bytes > maxBytes)) break;
         page.push(event);
       }
       return page;
