@@ -1,6 +1,12 @@
 import type { Extension } from "../domain/stored-event.ts";
 import type { QueueBounds } from "./command-queue.ts";
 
+/**
+ * What one order or booking may take: with it an answer stays below the 4 MiB that gRPC's clients receive at most, unless they are
+ * told otherwise.
+ */
+export const SUBJECT_MAX_BYTES = 3.5 * 1024 * 1024;
+
 export interface GroupCommitOptions extends QueueBounds {
   /** Times that a tenant's head is skipped before it is waited for. Default 3. */
   readonly skipsBeforeWaiting?: number;
@@ -8,7 +14,7 @@ export interface GroupCommitOptions extends QueueBounds {
   readonly giveUpAfterMs?: number;
   /** Pause before trying again after the database failed. Default 50. */
   readonly retryPauseMs?: number;
-  /** What one order or booking may take in bytes; what would make it larger is refused. Default 16 MiB. */
+  /** What one order or booking may take in bytes; what would make it larger is refused. Default 3.5 MiB. */
   readonly maxSubjectBytes?: number;
   /** Told of what was committed, before the commands are answered. */
   readonly onCommit: (extensions: readonly Extension[]) => void;

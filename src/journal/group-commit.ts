@@ -3,7 +3,7 @@ import type { Connection } from "../store/connection.ts";
 import type { FlowLibrary } from "../store/flow-library.ts";
 import { CommandQueue } from "./command-queue.ts";
 import { draining } from "./commit-refusals.ts";
-import type { GroupCommitOptions } from "./group-commit-options.ts";
+import { type GroupCommitOptions, SUBJECT_MAX_BYTES } from "./group-commit-options.ts";
 import type { Command } from "./journal.ts";
 import { Lane } from "./lane.ts";
 import { PatientTurns, UsualTurns } from "./lane-turns.ts";
@@ -46,7 +46,7 @@ export class GroupCommit {
     const lane = {
       giveUpAfterMs: options.giveUpAfterMs ?? 10_000,
       retryPauseMs: options.retryPauseMs ?? 50,
-      maxSubjectBytes: options.maxSubjectBytes ?? 16 * 1024 * 1024,
+      maxSubjectBytes: options.maxSubjectBytes ?? SUBJECT_MAX_BYTES,
       onCommit: options.onCommit,
       onTrouble: harmless(options.onTrouble ?? (() => undefined)),
     };

@@ -14,6 +14,7 @@ import type { SubjectBytes } from "../wire/subject-row.ts";
 import type { Run } from "./audit-append.ts";
 import { Batch } from "./batch.ts";
 import type { Pending } from "./command-queue.ts";
+import { SUBJECT_MAX_BYTES } from "./group-commit-options.ts";
 import type { Command } from "./journal.ts";
 import { OpeningFlight } from "./opening-flight.ts";
 import { Portion } from "./portion.ts";
@@ -136,7 +137,7 @@ export class Rewriter {
     const flight = new OpeningFlight([pending], new Portion([pending]), true);
     const { locked, nowUs, first } = flight.read(await this.#connection.flight(flight.statements));
     if (!locked.has(tenant)) throw new Refusal(ErrorReason.TENANT_UNKNOWN, `tenant "${tenant}" does not exist`);
-    const maxBytes = this.#options.maxSubjectBytes ?? 16 * 1024 * 1024;
+    const maxBytes = this.#options.maxSubjectBytes ?? SUBJECT_MAX_BYTES;
     const batch = new Batch(locked, nowUs, () => drawCharacters(13), maxBytes, this.#flows);
     batch.take(first);
     rewritten = await this.#events(rewrite);
