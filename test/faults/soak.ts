@@ -20,13 +20,16 @@ const { values } = parseArgs({
 const HELP = `npm run soak -- [--minutes 10] [--seed S] [--json]
 
 Mixed load on two instances as they ship: writers, reads and lists, over a hundred watchers on every door of whom some
-leave and come back all the time. Heap (after garbage collection), buffers, RSS (of which: what the heap takes, and native
+leave and come back all the time; in the first half, the warm-up, three times all of them at once, beside a very large
+batch of every writer: what memory a peak takes is not given back by the C library's allocator. Heap (after garbage collection), buffers, RSS (of which: what the heap takes, and native
 memory), handles, files and connections of each instance are looked at thirty times and printed as a table.
 
 ${RULE}. Exit code 1: something is not flat, an instance
 ended or logged what it must not, or there was too little load to show anything.`;
 
 const LOOKS = 30;
+/** Times in the warm-up that everything happens at once. */
+const PEAKS = 3;
 const MiB = 1024 * 1024;
 
 if (values.help) console.log(HELP);
@@ -59,7 +62,12 @@ async function soak(minutes: number, seed: number): Promise<number> {
     looks.push({ name: member.name, inspector, samples: [] });
   }
   const ending = new AbortController();
-  const others = [comeAndGo(run, ending.signal), ...run.tenants.map((_, i) => read(run, i, ending.signal))];
+  const peaks = { count: PEAKS, everyMs: (minutes * 60_000) / 2 / (PEAKS + 1) };
+  const others = [
+    peak(run, peaks, ending.signal),
+    comeAndGo(run, ending.signal),
+    ...run.tenants.map((_, i) => read(run, i, ending.signal)),
+  ];
   console.log(
     row([
       "s",
@@ -113,6 +121,22 @@ function loadOf({ everybody, ledger }: Run, minutes: number): Load {
     ...{ minutes, commands: ledger.count("acked"), events: sum("events") },
     reconnects: Math.max(0, sum("streams") - everybody.length),
   };
+}
+
+/**
+ * Everything at once, a few times: whoever watches comes back, and whoever writes sends a very large batch. The C library's
+ * allocator keeps what memory it has needed at most; so it is to need it early, and what grows later grows for another reason.
+ */
+async function peak(
+  run: Run,
+  { count, everyMs }: { count: number; everyMs: number },
+  signal: AbortSignal,
+): Promise<void> {
+  for (let i = 0; i < count && !signal.aborted; i += 1) {
+    await sleep(everyMs, undefined, { signal }).catch(() => undefined);
+    for (const watcher of run.watchers) watcher.drop();
+    await Promise.all(run.writers.map((writer) => writer.tellMuch()));
+  }
 }
 
 /** Every second a few watchers lose their connections. */

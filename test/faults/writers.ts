@@ -114,23 +114,28 @@ export class Writer {
   async #act(): Promise<number> {
     const draw = this.#desk.random();
     if (this.#orders.length < 20 || draw < 0.06) return (await this.create(this.#isRepeatable())) ? 1 : 0.5;
-    if (draw < 0.46) return this.#reportMany(2 + Math.floor(this.#desk.random() ** 2 * 120));
+    if (draw < 0.46) {
+      const count = 2 + Math.floor(this.#desk.random() ** 2 * 120);
+      return this.#reportMany(Array.from({ length: count }, () => this.#order()));
+    }
     if (draw < 0.7) return this.#report();
     if (draw < 0.8) return this.#holdOrRelease();
     return this.#book();
   }
 
-  /** A large batch of long reports, more than the buffers of a connection hold. */
+  /** A large batch of long reports, more than the buffers of a connection hold, of all orders alike: none is full of them. */
   async tellMuch(): Promise<void> {
-    await this.#reportMany(400, "x".repeat(1_500), MUCH_MS);
+    const newest = this.#newest();
+    const orders = Array.from({ length: 400 }, (_, i) => newest[i % newest.length] ?? "");
+    await this.#reportMany(orders, "x".repeat(1_500), MUCH_MS);
   }
 
-  async #reportMany(count: number, remark = "", attemptMs?: number): Promise<number> {
+  async #reportMany(orders: readonly string[], remark = "", attemptMs?: number): Promise<number> {
     const entries: Entry[] = [];
-    const items = Array.from({ length: count }, () => {
+    const items = orders.map((orderId) => {
       const entry = this.#desk.ledger.open(this.tenant.id, "BatchReportStatus", "rep");
       entries.push(entry);
-      return { ...this.#reportOf(entry, this.#order(), remark), requestId: entry.token };
+      return { ...this.#reportOf(entry, orderId, remark), requestId: entry.token };
     });
     const { batchReportStatus } = OrderService.method;
     const attempts = { repeatable: true, attemptMs, isSilent: false };
@@ -146,7 +151,7 @@ export class Writer {
       else this.#desk.ledger.settle(entry, "unknown");
       if (reason === "INTERNAL") this.#desk.onWrong(`${entry.what} ${entry.token} was answered ${message}`);
     }
-    return count;
+    return orders.length;
   }
 
   /** One report, and sometimes a look, through whichever instance, whether it is there. */
@@ -282,9 +287,14 @@ export class Writer {
     return { orderId, report: { classifier: Classifier.ACTUAL, status, sourceId: entry.token, occurredAt, remark } };
   }
 
-  /** Some orders are reported on more often than others; old ones are left in peace, so that none grows without end. */
+  /** Old orders are left in peace, so that none grows without end. */
+  #newest(): readonly string[] {
+    return this.#orders.slice(-60);
+  }
+
+  /** Some orders are reported on more often than others. */
   #order(): string {
-    const newest = this.#orders.slice(-60);
+    const newest = this.#newest();
     return newest[Math.floor(this.#desk.random() ** 2 * newest.length)] ?? "";
   }
 }
