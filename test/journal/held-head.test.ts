@@ -19,6 +19,20 @@ function openJournal(database: TestDatabase, stack: AsyncDisposableStack) {
   return { journal, troubles };
 }
 
+/** A session that holds the heads of these tenants until it rolls back. */
+async function holding(database: TestDatabase, stack: AsyncDisposableStack, ...tenants: string[]): Promise<Client> {
+  const holder = new Client({ connectionString: database.ownerUrl });
+  holder.on("error", () => undefined);
+  await holder.connect();
+  stack.defer(() => holder.end());
+  await holder.query("begin");
+  await holder.query("select from journal_head where tenant_id = any($1) for update", [tenants]);
+  return holder;
+}
+
+/** Whose wait outlasts the test: nothing but another lane lets the others through. */
+const PATIENT = { lockTimeoutMs: 60_000, statementTimeoutMs: 120_000, answerTimeoutMs: 120_000 };
+
 test("a head that is locked is waited for as long as the lock timeout says, not for two of them, and holds up nobody else", async () => {
   await using database = await createTestDatabase();
   for (const tenant of ["a", "c"]) await createTenant(database, tenant);
@@ -89,16 +103,10 @@ test("a head that stays locked holds up nobody else, and has its turn as soon as
   await using database = await createTestDatabase();
   for (const tenant of ["a", "c"]) await createTenant(database, tenant);
   await using stack = new AsyncDisposableStack();
-  const holder = new Client({ connectionString: database.ownerUrl });
-  holder.on("error", () => undefined);
-  await holder.connect();
-  stack.defer(() => holder.end());
-  await holder.query("begin");
-  await holder.query("select from journal_head where tenant_id = 'c' for update");
+  const holder = await holding(database, stack, "c");
   const troubles: string[] = [];
   const journal = new PostgresJournal({
-    // The wait outlasts the test: nothing but another lane lets the others through.
-    connection: { url: database.appUrl, lockTimeoutMs: 60_000, statementTimeoutMs: 120_000, answerTimeoutMs: 120_000 },
+    connection: { url: database.appUrl, ...PATIENT },
     batchMaxCommands: 2,
     skipsBeforeWaiting: 1,
     giveUpAfterMs: 60_000,
@@ -127,14 +135,9 @@ test("two heads that stay locked, with more waiting for them than a batch holds,
   await using database = await createTestDatabase();
   for (const tenant of ["a", "c", "d"]) await createTenant(database, tenant);
   await using stack = new AsyncDisposableStack();
-  const holder = new Client({ connectionString: database.ownerUrl });
-  holder.on("error", () => undefined);
-  await holder.connect();
-  stack.defer(() => holder.end());
-  await holder.query("begin");
-  await holder.query("select from journal_head where tenant_id in ('c', 'd') for update");
+  const holder = await holding(database, stack, "c", "d");
   const journal = new PostgresJournal({
-    connection: { url: database.appUrl, lockTimeoutMs: 60_000, statementTimeoutMs: 120_000, answerTimeoutMs: 120_000 },
+    connection: { url: database.appUrl, ...PATIENT },
     batchMaxCommands: 2,
     skipsBeforeWaiting: 1,
     giveUpAfterMs: 60_000,
