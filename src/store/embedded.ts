@@ -5,6 +5,7 @@
  * held by a connection: it ends with its process, however that ends, so there is no stale lock to judge.
  */
 import { mkdirSync, readdirSync, rmSync } from "node:fs";
+import { totalmem } from "node:os";
 import { join, resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Client, DatabaseError } from "pg";
@@ -108,6 +109,7 @@ function serverSettings(durable: boolean): Settings {
   return {
     listen_addresses: host,
     unix_socket_directories: "",
+    shared_buffers: `${sharedBuffersMiB(Math.min(totalmem(), process.constrainedMemory() || Number.MAX_SAFE_INTEGER))}MB`,
     timezone: "UTC",
     log_timezone: "UTC",
     log_checkpoints: false,
@@ -116,6 +118,14 @@ function serverSettings(durable: boolean): Settings {
     log_error_verbosity: "terse",
     ...(durable ? {} : { fsync: false, synchronous_commit: false, full_page_writes: false }),
   };
+}
+
+/**
+ * What the server keeps of its pages, in MiB, on a machine or in a container of so many bytes of memory: a quarter, as the
+ * documentation of Postgres advises, and between its own default and 2 GiB, for it is not alone there. It is taken as it fills.
+ */
+export function sharedBuffersMiB(memory: number): number {
+  return Math.min(2_048, Math.max(128, Math.floor(memory / 4 / 1_048_576)));
 }
 
 /** Until `deadline`: connects to the server of this folder if there is one, starts it if there is none. */

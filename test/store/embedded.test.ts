@@ -1,12 +1,12 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { tmpdir, totalmem } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { Client } from "pg";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
-import { type EmbeddedOptions, type EmbeddedPostgres, startEmbedded } from "../../src/store/embedded.ts";
+import { type EmbeddedOptions, type EmbeddedPostgres, sharedBuffersMiB, startEmbedded } from "../../src/store/embedded.ts";
 import { lastWords, locateBinaries, openHome } from "../../src/store/embedded-files.ts";
 import { isAlive, shutDown } from "../../src/store/embedded-process.ts";
 import { chooseRunner } from "../../src/store/unprivileged.ts";
@@ -105,6 +105,17 @@ describe("a folder of its own", () => {
     servers.push(safe);
     expect(await ask(safe.url(), "show fsync")).toBe("on");
     expect(await ask(safe.url(), "show synchronous_commit")).toBe("on");
+  });
+
+  test("it keeps pages in a quarter of the memory, within bounds", async () => {
+    const gib = 1_073_741_824;
+    expect([0.25, 1, 4, 8, 64].map((n) => sharedBuffersMiB(n * gib))).toEqual([128, 256, 1_024, 2_048, 2_048]);
+    const taken = "select setting::float8 * 8192 / 1048576 from pg_settings where name = 'shared_buffers'";
+    const server = await start();
+    const here = Number(await ask(server.url(), taken));
+    expect(here).toBeGreaterThanOrEqual(128);
+    expect(here).toBeLessThanOrEqual(2_048);
+    expect(here).toBeLessThanOrEqual(Math.max(128, totalmem() / 4 / 1_048_576));
   });
 });
 
