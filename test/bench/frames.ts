@@ -28,11 +28,15 @@ const WINDOW_MAX = 0x7fff_ffff;
 /** The first index of the dynamic table (RFC 7541, section 2.3.3). */
 const DYNAMIC = 62;
 
+/** What is read, of whichever connection: each piece is done with before the next is read. */
+const pieces = Buffer.allocUnsafeSlow(1 << 18);
+
 export type Fields = readonly (readonly [name: string, value: string])[];
 
 /** What a connection tells of what it reads. `bytes` is valid during the call only, from `start` up to `end`. */
 export interface FrameReader {
   headers(stream: number, bytes: Buffer, start: number, end: number, last: boolean): void;
+  /** A frame's content, in as many pieces as it comes. */
   data(stream: number, bytes: Buffer, start: number, end: number, last: boolean): void;
   /** The server reset the stream. */
   reset(stream: number): void;
@@ -49,7 +53,13 @@ export class FrameConnection {
   readonly #fields: Fields;
   readonly #indexed: Buffer;
   #sentFields = false;
-  #rest: Buffer | undefined;
+  /** The head of the frame that is being read. */
+  readonly #head = Buffer.alloc(HEAD);
+  #headBytes = 0;
+  /** Bytes of its content that are to come. */
+  #left = 0;
+  /** What has come of a content that is told of as a whole. */
+  #content: Buffer[] = [];
   #next = 1;
   #owed = 0;
   #out: Buffer[] = [];
@@ -59,7 +69,6 @@ export class FrameConnection {
     this.#reader = reader;
     this.#fields = fields;
     this.#indexed = Buffer.from(fields.map((_, i) => 0x80 | (DYNAMIC + fields.length - 1 - i)));
-    socket.on("data", (data: Buffer) => this.#read(data));
     socket.once("close", () => reader.closed());
     socket.on("error", () => undefined); // "close" follows
     socket.write(preface(streamWindow));
@@ -71,9 +80,16 @@ export class FrameConnection {
    * @param streamWindow bytes that the server may send on one stream; they are never given back. Default 2 GiB.
    */
   static async open(port: number, fields: Fields, reader: FrameReader, streamWindow = WINDOW_MAX) {
-    const socket = connect({ host: "127.0.0.1", port, noDelay: true });
+    const read = { to: (_bytes: Buffer): void => undefined };
+    const callback = (length: number) => {
+      read.to(pieces.subarray(0, length));
+      return true;
+    };
+    const socket = connect({ host: "127.0.0.1", port, noDelay: true, onread: { buffer: pieces, callback } });
     await new Promise<void>((resolve, reject) => socket.once("connect", resolve).once("error", reject));
-    return new FrameConnection(socket, fields, reader, streamWindow);
+    const connection = new FrameConnection(socket, fields, reader, streamWindow);
+    read.to = (bytes) => connection.#read(bytes);
+    return connection;
   }
 
   /**
@@ -115,32 +131,48 @@ export class FrameConnection {
     });
   }
 
-  #read(data: Buffer): void {
-    const bytes = this.#rest ? Buffer.concat([this.#rest, data]) : data;
-    let at = 0;
-    while (bytes.length - at >= HEAD) {
-      const length = bytes.readUIntBE(at, 3);
-      const end = at + HEAD + length;
-      if (bytes.length < end) break;
-      this.#take(bytes, at, end);
-      at = end;
+  #read(bytes: Buffer): void {
+    for (let at = 0; at < bytes.length; ) {
+      at = this.#headBytes < HEAD ? this.#readHead(bytes, at) : this.#readContent(bytes, at);
     }
-    this.#rest = at < bytes.length ? bytes.subarray(at) : undefined;
     this.#reader.read?.();
   }
 
-  #take(bytes: Buffer, at: number, end: number): void {
-    const [type, flags, stream] = [bytes[at + 3], bytes[at + 4] ?? 0, bytes.readUInt32BE(at + 5)];
-    const start = at + HEAD;
-    const last = (flags & END_STREAM) !== 0;
+  /** @returns up to where it was read */
+  #readHead(bytes: Buffer, start: number): number {
+    const end = Math.min(bytes.length, start + HEAD - this.#headBytes);
+    this.#headBytes += bytes.copy(this.#head, this.#headBytes, start, end);
+    if (this.#headBytes < HEAD) return end;
+    this.#left = this.#head.readUIntBE(0, 3);
+    return this.#left === 0 ? this.#readContent(bytes, end) : end;
+  }
+
+  /** @returns up to where it was read */
+  #readContent(bytes: Buffer, start: number): number {
+    const end = Math.min(bytes.length, start + this.#left);
+    const isWhole = end - start === this.#left;
+    const [type, flags, stream] = [this.#head[3] ?? 0, this.#head[4] ?? 0, this.#head.readUInt32BE(5)];
+    this.#left -= end - start;
+    if (isWhole) this.#headBytes = 0;
     if (type === DATA) {
-      this.#reader.data(stream, bytes, start, end, last);
+      this.#reader.data(stream, bytes, start, end, isWhole && (flags & END_STREAM) !== 0);
       this.#consumed(end - start);
-    } else if (type === HEADERS) this.#reader.headers(stream, bytes, start, end, last);
+    } else if (!isWhole) this.#content.push(Buffer.from(bytes.subarray(start, end)));
+    else if (this.#content.length === 0) this.#take(type, flags, stream, bytes.subarray(start, end));
+    else {
+      const content = Buffer.concat([...this.#content, bytes.subarray(start, end)]);
+      this.#content = [];
+      this.#take(type, flags, stream, content);
+    }
+    return end;
+  }
+
+  #take(type: number, flags: number, stream: number, content: Buffer): void {
+    if (type === HEADERS) this.#reader.headers(stream, content, 0, content.length, (flags & END_STREAM) !== 0);
     else if (type === RST_STREAM) this.#reader.reset(stream);
     else if (type === GOAWAY) this.#reader.closed();
     else if (type === SETTINGS && (flags & ACK) === 0) this.#write(frame(SETTINGS, ACK, 0, NOTHING));
-    else if (type === PING && (flags & ACK) === 0) this.#write(frame(PING, ACK, 0, bytes.subarray(start, end)));
+    else if (type === PING && (flags & ACK) === 0) this.#write(frame(PING, ACK, 0, content));
   }
 
   /** Gives the connection's window back, now and then. */

@@ -1,5 +1,6 @@
 import { grpcFields } from "./calls.ts";
-import { ENVELOPE, type Fields, FrameConnection, type FrameReader } from "./frames.ts";
+import { EventCounter } from "./event-counter.ts";
+import { type Fields, FrameConnection, type FrameReader } from "./frames.ts";
 
 /** How a door is asked for a stream. Data envelopes are the same bytes in all of them. */
 export type StreamProtocol = "grpc" | "grpc-web" | "connect";
@@ -29,56 +30,16 @@ export interface WatchTarget {
   readonly open: boolean;
 }
 
-/** The beginning of a message. Each byte is copied once, however many pieces the message comes in. */
-class Rest {
-  #bytes: Buffer;
-  #have: number;
-
-  constructor(bytes: Buffer, start: number, end: number) {
-    this.#bytes = Buffer.allocUnsafe(Math.max(ENVELOPE, end - start));
-    this.#have = bytes.copy(this.#bytes, 0, start, end);
-    this.#grow();
-  }
-
-  /** The message, once it is there. */
-  get whole(): Buffer | undefined {
-    return this.#have >= ENVELOPE && this.#have === this.#bytes.length ? this.#bytes : undefined;
-  }
-
-  /** @returns up to where the bytes belonged to the message */
-  fill(bytes: Buffer, start: number, end: number): number {
-    let at = start;
-    while (at < end && !this.whole) {
-      const to = Math.min(end, at + this.#bytes.length - this.#have);
-      this.#have += bytes.copy(this.#bytes, this.#have, at, to);
-      at = to;
-      this.#grow();
-    }
-    return at;
-  }
-
-  #grow(): void {
-    if (this.#have < ENVELOPE) return;
-    const size = ENVELOPE + this.#bytes.readUInt32BE(1);
-    if (size <= this.#bytes.length) return;
-    const bytes = Buffer.allocUnsafe(size);
-    this.#bytes.copy(bytes, 0, 0, this.#have);
-    this.#bytes = bytes;
-  }
-}
-
-/** Many watches on one connection. It counts events by the frames of the messages' fields and decodes nothing. */
+/** Many watches on one connection. */
 export class WatchConnection implements FrameReader {
   readonly #counts: WatchCounts;
-  readonly #tag: number;
   readonly #target: WatchTarget;
-  readonly #watchers = new Map<number, { started: boolean; rest: Rest | undefined }>();
+  readonly #watchers = new Map<number, EventCounter>();
   #connection: FrameConnection | undefined;
 
   private constructor(target: WatchTarget, counts: WatchCounts) {
     this.#target = target;
     this.#counts = counts;
-    this.#tag = (target.eventsField << 3) | 2; // below 16, so one byte
   }
 
   /** @param streamWindow see `FrameConnection.open` */
@@ -91,7 +52,7 @@ export class WatchConnection implements FrameReader {
   /** @param message an encoded request @param authorization see `credential` */
   watch(message: Uint8Array, authorization: Uint8Array): void {
     const stream = this.#connection?.request(message, authorization, !this.#target.open) ?? -1;
-    this.#watchers.set(stream, { started: false, rest: undefined });
+    this.#watchers.set(stream, new EventCounter(this.#counts, this.#target.eventsField));
   }
 
   stall(): void {
@@ -107,18 +68,7 @@ export class WatchConnection implements FrameReader {
   }
 
   data(stream: number, bytes: Buffer, start: number, end: number, last: boolean): void {
-    const watcher = this.#watchers.get(stream);
-    if (!watcher) return;
-    let at = start;
-    if (watcher.rest) {
-      at = watcher.rest.fill(bytes, start, end);
-      const { whole } = watcher.rest;
-      if (whole) {
-        watcher.rest = undefined;
-        this.#messages(watcher, whole, 0, whole.length);
-      }
-    }
-    if (!watcher.rest) watcher.rest = this.#messages(watcher, bytes, at, end);
+    this.#watchers.get(stream)?.take(bytes, start, end);
     if (last) this.reset(stream);
   }
 
@@ -134,41 +84,6 @@ export class WatchConnection implements FrameReader {
 
   read(): void {
     this.#counts.onRead();
-  }
-
-  /** Reads whole messages. @returns a copy of what is left */
-  #messages(of: { started: boolean }, bytes: Buffer, start: number, end: number) {
-    let at = start;
-    while (end - at >= ENVELOPE) {
-      const next = at + ENVELOPE + bytes.readUInt32BE(at + 1);
-      if (next > end) break;
-      this.#counts.messages += 1;
-      if (!of.started) {
-        of.started = true;
-        this.#counts.started += 1;
-      }
-      if (bytes[at] === 0) this.#fields(bytes, at + ENVELOPE, next);
-      at = next;
-    }
-    return at < end ? new Rest(bytes, at, end) : undefined;
-  }
-
-  /** Walks a message's fields, all of which are numbers or have a length. */
-  #fields(bytes: Buffer, start: number, end: number): void {
-    const reader = new VarintReader(bytes, start);
-    while (reader.at < end) {
-      const tag = reader.read();
-      if ((tag & 7) !== 2) {
-        reader.read();
-        continue;
-      }
-      const length = reader.read();
-      if (tag === this.#tag) {
-        this.#counts.events += 1;
-        this.#counts.onEvent?.(bytes[reader.at] === 8 ? new VarintReader(bytes, reader.at + 1).read() : 0);
-      }
-      reader.at += length;
-    }
   }
 }
 
