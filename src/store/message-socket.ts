@@ -2,14 +2,16 @@ import { Socket } from "node:net";
 
 /** A message of Postgres' protocol begins with its type and the length of what follows the type. */
 const HEAD_BYTES = 5;
-/** Less is not worth it; and the one thing that pg keeps of a message, a password's salt, comes in no such piece. */
-const RELEASE_FROM_BYTES = 4 * 1024;
+/** Shorter pieces are copied: the one thing that pg keeps of a message, a password's salt, comes in such a piece. */
+const COPIED_BELOW = 4 * 1024;
+/** What all of them are read into: a piece is done with before the next one is read, of whichever socket. */
+const memory = Buffer.allocUnsafeSlow(64 * 1024);
 
 /**
- * A socket for pg that hands on whole messages, and gives the memory of what it has read back at once: pg has copied what
- * it needs of them. V8 counts memory outside its heap against the next whole collection, so what 100,000 events came in
- * cost three collections, and they more than everything else. The memory is detached: whoever should use it all the same
- * would find nothing. Only for connections without TLS, which begin with something else than messages.
+ * A socket for pg that hands on whole messages and has no memory of its own: pg copies what it needs of them at once. V8 counts
+ * memory outside its heap against the next whole collection, so what 100,000 events came in cost three collections, and they
+ * more than everything else; and fresh memory is to be had from the system page by page. Only for connections without TLS,
+ * which begin with something else than messages.
  */
 export class MessageSocket extends Socket {
   /** The beginning of a message. */
@@ -18,15 +20,26 @@ export class MessageSocket extends Socket {
   /** The length of the message that has begun; undefined: its head is not whole. */
   #total: number | undefined;
 
-  override push(chunk: unknown, encoding?: BufferEncoding): boolean {
-    if (!Buffer.isBuffer(chunk)) return super.push(chunk, encoding);
+  constructor() {
+    let read = (_length: number): boolean => true;
+    super({ onread: { buffer: memory, callback: (length) => read(length) } });
+    read = (length) => this.#read(memory.subarray(0, length));
+  }
+
+  /** @returns whether more may come */
+  #read(chunk: Buffer): boolean {
     const start = this.#have > 0 ? this.#fill(chunk) : 0;
     const end = wholeUpTo(chunk, start);
-    const whole = chunk.subarray(start, end);
     if (end < chunk.length) this.#keep(Buffer.from(chunk.subarray(end)));
-    const wantsMore = whole.length > 0 ? super.push(whole) : true;
-    this.#release(chunk);
-    return wantsMore;
+    return end > start ? this.#handOn(chunk.subarray(start, end)) : true;
+  }
+
+  /** Without a copy only to whoever reads it now. @returns whether more may come */
+  #handOn(messages: Buffer): boolean {
+    const isReadNow = this.readableFlowing === true && this.readableLength === 0;
+    if (!isReadNow || messages.length < COPIED_BELOW) return this.push(Buffer.from(messages));
+    this.emit("data", messages);
+    return true;
   }
 
   /** Adds to the message that has begun, and hands it on when it is whole. @returns up to where the chunk belongs to it */
@@ -45,7 +58,7 @@ export class MessageSocket extends Socket {
     this.#pieces = [];
     this.#have = 0;
     this.#total = undefined;
-    super.push(message);
+    this.push(message);
     this.#release(message);
     return end;
   }
@@ -58,10 +71,13 @@ export class MessageSocket extends Socket {
     this.#total = 1 + (this.#pieces[0]?.readUInt32BE(1) ?? 0);
   }
 
-  /** What was handed on is read by then, unless it waits because somebody has paused. */
+  /**
+   * Gives memory back at once: whoever should use it all the same would find nothing. What was handed on is read by then, unless
+   * it waits because somebody has paused.
+   */
   #release(bytes: Buffer): void {
     const { buffer } = bytes;
-    const isAlone = bytes.byteLength >= RELEASE_FROM_BYTES && bytes.byteLength === buffer.byteLength;
+    const isAlone = bytes.byteLength >= COPIED_BELOW && bytes.byteLength === buffer.byteLength;
     if (isAlone && this.readableLength === 0 && buffer instanceof ArrayBuffer) buffer.transfer(0);
   }
 }

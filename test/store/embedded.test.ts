@@ -6,7 +6,12 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { Client } from "pg";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
-import { type EmbeddedOptions, type EmbeddedPostgres, sharedBuffersMiB, startEmbedded } from "../../src/store/embedded.ts";
+import {
+  type EmbeddedOptions,
+  type EmbeddedPostgres,
+  sharedBuffersMiB,
+  startEmbedded,
+} from "../../src/store/embedded.ts";
 import { lastWords, locateBinaries, openHome } from "../../src/store/embedded-files.ts";
 import { isAlive, shutDown } from "../../src/store/embedded-process.ts";
 import { chooseRunner } from "../../src/store/unprivileged.ts";

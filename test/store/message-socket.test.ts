@@ -37,7 +37,36 @@ test.each([331, 4_096, 65_536, 1_000_000])(
       end += length;
       expect(lengths).toContain(end);
     }
-    // The large ones' memory was given back.
+    // The memory of a large one that came in pieces was given back.
     expect(handed.some(({ length }) => length === 0)).toBe(true);
   },
 );
+
+test("who has paused finds everything afterwards, whatever others have read meanwhile", async () => {
+  const server = createServer((socket) => void socket.end(all));
+  await once(server.listen(0, "127.0.0.1"), "listening");
+  const open = () => {
+    const socket = new MessageSocket();
+    const got: Buffer[] = [];
+    socket.on("data", (bytes: Buffer) => got.push(Buffer.from(bytes)));
+    socket.connect((server.address() as AddressInfo).port, "127.0.0.1");
+    return { socket, got };
+  };
+  const first = open();
+  // With the large message come others that are not read then.
+  const paused = new Promise<void>((resolve) => {
+    first.socket.on("data", ({ length }: Buffer) => {
+      if (length < 70_000) return;
+      first.socket.pause();
+      resolve();
+    });
+  });
+  await paused;
+  const second = open();
+  await once(second.socket, "close");
+  expect(Buffer.concat(first.got).equals(all)).toBe(false);
+  first.socket.resume();
+  await once(first.socket, "close");
+  server.close();
+  expect([first, second].map(({ got }) => Buffer.concat(got).equals(all))).toEqual([true, true]);
+});
