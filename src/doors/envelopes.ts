@@ -1,4 +1,5 @@
 import type { Writable } from "node:stream";
+import { givePageMemory } from "../wire/page-memory.ts";
 import { malformed } from "./codec.ts";
 
 /** An envelope's head: one byte of flags and the length of what follows, in network order. */
@@ -41,7 +42,7 @@ const LARGE_BYTES = 32 * 1024;
 /**
  * Writes a message in its envelope. Node counts memory outside its heap against the next whole collection, and a page of
  * history that waits for one costs more than everything else that is done with it (measured: four collections for 100,000
- * events). So a large message that nobody uses afterwards gives its memory back as soon as it is sent.
+ * events). So a large message that nobody uses afterwards gives its memory back as soon as it is sent, for the next page.
  *
  * @param isLast see `Sink.write`
  * @param sent called when the message has been handed to the network, or never will be
@@ -56,7 +57,7 @@ export function writeMessage(stream: Writable, message: Uint8Array, isLast: bool
   stream.write(headOf(message));
   const wantsMore = stream.write(message, (error) => {
     // After an error something below may still hold it.
-    if (isLast && !error) giveBack(message);
+    if (isLast && !error) givePageMemory(message);
     sent?.();
   });
   stream.uncork();
@@ -68,11 +69,6 @@ function headOf(message: Uint8Array): Buffer {
   head.writeUInt8(0, 0);
   head.writeUInt32BE(message.length, 1);
   return head;
-}
-
-/** Detaches the memory: whoever should use it all the same would find nothing. */
-function giveBack({ buffer }: Uint8Array): void {
-  if (buffer instanceof ArrayBuffer) buffer.transfer(0);
 }
 
 /** Takes the one message of a request body out of its envelope. Throws a Refusal MESSAGE_MALFORMED. */

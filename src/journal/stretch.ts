@@ -1,11 +1,14 @@
 import { escapeLiteral } from "pg";
 import type { Connection } from "../store/connection.ts";
 import type { CopyRow } from "../store/copy-out.ts";
+import { takePageMemory } from "../wire/page-memory.ts";
 import type { Stretch, StretchQuery } from "./journal.ts";
 import { scopedStatement } from "./scoped.ts";
 
 /** A stretch that is too large is read no further than to so many times its bound. */
 const OVERRUN = 4;
+/** So many times what a stretch needs may be taken for it. */
+const WASTE_MAX = 2;
 
 /**
  * Reads a stretch by COPY, whose rows come as bytes and one by one: Postgres neither sorts nor puts them together, and
@@ -58,9 +61,10 @@ class Gathering {
     const { after, upTo, limit, maxBytes } = query;
     this.#query = query;
     this.#connection = connection;
-    // As many bytes an event as the caller reckons with.
+    // As many bytes an event as the caller reckons with; a page's memory unless that is far too much.
     const events = Number(lastOf(after, upTo, limit) - after);
-    this.#payloads = Buffer.allocUnsafeSlow(Math.max(0, Math.ceil((maxBytes * events) / limit)));
+    const bytes = Math.max(0, Math.ceil((maxBytes * events) / limit));
+    this.#payloads = bytes * WASTE_MAX < maxBytes ? Buffer.allocUnsafeSlow(bytes) : takePageMemory(maxBytes);
   }
 
   /** More than a stretch may hold came, and the connection was given up to hear no more of it. */
@@ -109,7 +113,7 @@ class Gathering {
   }
 
   #grow(): void {
-    const larger = Buffer.allocUnsafeSlow(this.#query.maxBytes);
+    const larger = takePageMemory(this.#query.maxBytes);
     this.#payloads.copy(larger, 0, 0, this.#bytes);
     this.#payloads = larger;
   }
