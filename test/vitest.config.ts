@@ -10,6 +10,7 @@ export default defineConfig({
     reporters: ["default", counts],
     pool: "forks",
     maxWorkers: 2,
+    isolate: false,
     testTimeout: 30_000,
     hookTimeout: 60_000,
   },

@@ -9,8 +9,6 @@ import { decodeRequest, malformed, tooLarge } from "./codec.ts";
 import { type HttpRequest, ignoreError } from "./http-messages.ts";
 import type { Limits } from "./pipeline.ts";
 
-const unzip = promisify(gunzip);
-
 /** Bounds of a request body. */
 export interface BodyBounds {
   readonly maxBytes: number;
@@ -110,7 +108,7 @@ export async function decompress(
     const turn = { tenant, items: says, wanted };
     const bytes = await unpacking.use(
       turn,
-      () => unzip(data, options),
+      () => promisify(gunzip)(data, options),
       () => says,
     );
     return bytes ?? data;

@@ -1,6 +1,7 @@
-import { gzipSync } from "node:zlib";
+import { syncBuiltinESMExports } from "node:module";
+import zlib, { gzipSync } from "node:zlib";
 import { create, toBinary } from "@bufbuild/protobuf";
-import { beforeEach, describe, expect, test, vi } from "vitest";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { GetOrderRequestSchema } from "../../gen/leadline/v1/order_service_pb.ts";
 import { frame, grpcStatusOf, rawAnswer, rawCall, rawSession } from "./raw.ts";
 import { World, within } from "./world.ts";
@@ -13,14 +14,18 @@ import { World, within } from "./world.ts";
 /** What has begun to be unpacked, and is held. */
 const held: (() => void)[] = [];
 
-vi.mock("node:zlib", async (original) => {
-  const zlib = await original<typeof import("node:zlib")>();
-  type Unzip = (data: Buffer, options: object, done: (error: Error | null, bytes: Buffer) => void) => void;
-  const gunzip: Unzip = (...all) => void held.push(() => zlib.gunzip(...all));
-  return { ...zlib, gunzip };
-});
+const { gunzip } = zlib;
 
-beforeEach(() => void held.splice(0));
+function unpackWith(unzip: unknown): void {
+  Object.assign(zlib, { gunzip: unzip });
+  syncBuiltinESMExports();
+}
+
+beforeEach(() => {
+  held.splice(0);
+  unpackWith((...all: Parameters<typeof gunzip>) => void held.push(() => gunzip(...all)));
+});
+afterEach(() => unpackWith(gunzip));
 
 const GET_ORDER = "/leadline.v1.OrderService/GetOrder";
 const plain = toBinary(GetOrderRequestSchema, create(GetOrderRequestSchema, { orderId: "ord_1" }));

@@ -10,11 +10,12 @@ test("a NATS server starts, passes a message, dies and comes back on its port", 
   const messages = client.subscribe("hint", { max: 2 });
   client.publish("hint", "one");
   await client.flush();
+  const changes = client.status(); // from before the change that is waited for
   await first.kill();
   const second = await startNats({ port: first.port });
   expect(second.url).toBe(first.url);
   expect(second.pid).not.toBe(first.pid);
-  for await (const { type } of client.status()) if (type === "reconnect") break;
+  for await (const { type } of changes) if (type === "reconnect") break;
   client.publish("hint", "two");
   const received: string[] = [];
   for await (const message of messages) received.push(message.string());
