@@ -1,14 +1,14 @@
 import { escapeLiteral } from "pg";
 import type { Connection } from "../store/connection.ts";
 import type { CopyRow } from "../store/copy-out.ts";
-import { takePageMemory } from "../wire/page-memory.ts";
+import { givePageMemory, takePageMemory } from "../wire/page-memory.ts";
 import type { Stretch, StretchQuery } from "./journal.ts";
 import { scopedStatement } from "./scoped.ts";
 
 /** A stretch that is too large is read no further than to so many times its bound. */
 const OVERRUN = 4;
-/** So many times what a stretch needs may be taken for it. */
-const WASTE_MAX = 2;
+/** A stretch that needs less than this part of a page's memory has memory of its own size. */
+const PAGE_MIN = 0.5;
 
 /**
  * Reads a stretch by COPY, whose rows come as bytes and one by one: Postgres neither sorts nor puts them together, and
@@ -16,17 +16,19 @@ const WASTE_MAX = 2;
  * against 136 and 140 when Postgres laid them end to end and pg read them as hexadecimal text.
  */
 export async function readStretch(connection: Connection, query: StretchQuery): Promise<Stretch | undefined> {
-  let gathered = new Gathering(query, connection);
+  let gathered: Gathering | undefined;
   const text = `copy (${stretchText(query)}) to stdout (format binary)`;
   try {
     await scopedStatement(connection, [query.tenant], () => {
-      gathered = new Gathering(query, connection);
-      return { text, take: (row) => gathered.take(row) };
+      if (gathered?.overrun) throw new Error("the stretch is too large, and is not read again");
+      const trial = new Gathering(query, connection);
+      gathered = trial;
+      return { text, take: (row) => trial.take(row) };
     });
   } catch (error) {
-    if (!gathered.overrun) throw error;
+    if (!gathered?.overrun) throw error;
   }
-  return gathered.result();
+  return gathered?.result();
 }
 
 /**
@@ -46,11 +48,13 @@ function lastOf(after: bigint, upTo: bigint, limit: number): bigint {
   return end < upTo ? end : upTo;
 }
 
+const NOTHING = Buffer.alloc(0);
+
 /** What has come of a stretch. */
 class Gathering {
   readonly #query: StretchQuery;
   readonly #connection: Connection;
-  #payloads: Buffer;
+  #payloads: Buffer = NOTHING;
   #bytes = 0;
   #all = 0;
   #events = 0;
@@ -58,13 +62,8 @@ class Gathering {
   #last: { revision: bigint; eventId: string } | undefined;
 
   constructor(query: StretchQuery, connection: Connection) {
-    const { after, upTo, limit, maxBytes } = query;
     this.#query = query;
     this.#connection = connection;
-    // As many bytes an event as the caller reckons with; a page's memory unless that is far too much.
-    const events = Number(lastOf(after, upTo, limit) - after);
-    const bytes = Math.max(0, Math.ceil((maxBytes * events) / limit));
-    this.#payloads = bytes * WASTE_MAX < maxBytes ? Buffer.allocUnsafeSlow(bytes) : takePageMemory(maxBytes);
   }
 
   /** More than a stretch may hold came, and the connection was given up to hear no more of it. */
@@ -87,8 +86,18 @@ class Gathering {
       all: this.#all,
       last: this.#last,
       events: this.#events,
-      payloads: this.#payloads.subarray(0, this.#bytes),
+      payloads: this.#fitting(),
     };
+  }
+
+  /** The payloads, which may wait for long: not in a page's memory when they need little of it. */
+  #fitting(): Buffer {
+    const payloads = this.#payloads.subarray(0, this.#bytes);
+    if (this.#bytes >= this.#payloads.length * PAGE_MIN) return payloads;
+    const own = Buffer.allocUnsafeSlow(this.#bytes);
+    payloads.copy(own);
+    givePageMemory(payloads);
+    return own;
   }
 
   /** @returns whether the place belongs to the stretch */
@@ -104,7 +113,7 @@ class Gathering {
   #add(payload: Buffer): void {
     const end = this.#bytes + payload.length;
     if (end <= this.#query.maxBytes) {
-      if (end > this.#payloads.length) this.#grow();
+      if (end > this.#payloads.length) this.#grow(end);
       payload.copy(this.#payloads, this.#bytes);
     }
     this.#bytes = end;
@@ -112,8 +121,12 @@ class Gathering {
     if (this.overrun) this.#connection.discard();
   }
 
-  #grow(): void {
-    const larger = takePageMemory(this.#query.maxBytes);
+  /** At first by as many bytes an event as the caller reckons with. */
+  #grow(least: number): void {
+    const { after, upTo, limit, maxBytes } = this.#query;
+    const expected = (maxBytes * Number(lastOf(after, upTo, limit) - after)) / limit;
+    const bytes = this.#payloads.length === 0 ? Math.max(least, Math.ceil(expected)) : maxBytes;
+    const larger = bytes < maxBytes * PAGE_MIN ? Buffer.allocUnsafeSlow(bytes) : takePageMemory(maxBytes);
     this.#payloads.copy(larger, 0, 0, this.#bytes);
     this.#payloads = larger;
   }

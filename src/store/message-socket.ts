@@ -26,20 +26,24 @@ export class MessageSocket extends Socket {
     read = (length) => this.#read(memory.subarray(0, length));
   }
 
-  /** @returns whether more may come */
+  /** What cannot be read ends this connection and no other: the memory belongs to the next read. @returns whether more may come */
   #read(chunk: Buffer): boolean {
-    const start = this.#have > 0 ? this.#fill(chunk) : 0;
-    const end = wholeUpTo(chunk, start);
-    if (end < chunk.length) this.#keep(Buffer.from(chunk.subarray(end)));
-    return end > start ? this.#handOn(chunk.subarray(start, end)) : true;
+    try {
+      const start = this.#have > 0 ? this.#fill(chunk) : 0;
+      const end = wholeUpTo(chunk, start);
+      if (end < chunk.length) this.#keep(Buffer.from(chunk.subarray(end)));
+      if (end > start) this.#handOn(chunk.subarray(start, end));
+    } catch (error) {
+      this.destroy(error instanceof Error ? error : new Error(String(error)));
+    }
+    return !this.destroyed && this.readableLength < this.readableHighWaterMark;
   }
 
-  /** Without a copy only to whoever reads it now. @returns whether more may come */
-  #handOn(messages: Buffer): boolean {
+  /** Without a copy only to whoever reads it now. */
+  #handOn(messages: Buffer): void {
     const isReadNow = this.readableFlowing === true && this.readableLength === 0;
-    if (!isReadNow || messages.length < COPIED_BELOW) return this.push(Buffer.from(messages));
-    this.emit("data", messages);
-    return true;
+    if (!isReadNow || messages.length < COPIED_BELOW) this.push(Buffer.from(messages));
+    else if (!this.destroyed) this.emit("data", messages);
   }
 
   /** Adds to the message that has begun, and hands it on when it is whole. @returns up to where the chunk belongs to it */
@@ -68,7 +72,7 @@ export class MessageSocket extends Socket {
     this.#have += piece.length;
     if (this.#total !== undefined || this.#have < HEAD_BYTES) return;
     if (piece.length < HEAD_BYTES) this.#pieces = [Buffer.concat(this.#pieces)];
-    this.#total = 1 + (this.#pieces[0]?.readUInt32BE(1) ?? 0);
+    this.#total = 1 + lengthAt(this.#pieces[0] ?? piece, 0);
   }
 
   /**
@@ -86,9 +90,16 @@ export class MessageSocket extends Socket {
 function wholeUpTo(bytes: Buffer, start: number): number {
   let at = start;
   while (bytes.length - at >= HEAD_BYTES) {
-    const next = at + 1 + bytes.readUInt32BE(at + 1);
+    const next = at + 1 + lengthAt(bytes, at);
     if (next > bytes.length) break;
     at = next;
   }
   return at;
+}
+
+/** The length that a message's head says, which counts itself. Throws when it cannot be one. */
+function lengthAt(bytes: Buffer, at: number): number {
+  const length = bytes.readUInt32BE(at + 1);
+  if (length < HEAD_BYTES - 1) throw new Error("what answers does not speak Postgres' protocol");
+  return length;
 }

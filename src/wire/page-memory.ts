@@ -1,7 +1,9 @@
 /** As many pages as reads may be under way and as many again ahead of them, by default. */
 const KEPT_MAX = 16;
 
-/** Memory that came back, all of one size. */
+/** The size of the page that was taken last. */
+let size = 0;
+/** Memory of this size that came back. */
 let kept: ArrayBuffer[] = [];
 
 /**
@@ -9,7 +11,8 @@ let kept: ArrayBuffer[] = [];
  * page fault for every 4 KiB, which cost more than what was done with the page (100,000 events: 8,000 faults).
  */
 export function takePageMemory(bytes: number): Buffer {
-  if (kept[0]?.byteLength !== bytes) kept = [];
+  if (bytes !== size) kept = [];
+  size = bytes;
   const memory = kept.pop();
   return memory ? Buffer.from(memory) : Buffer.allocUnsafeSlow(bytes);
 }
@@ -20,7 +23,6 @@ export function takePageMemory(bytes: number): Buffer {
  */
 export function givePageMemory({ buffer }: Uint8Array): void {
   if (!(buffer instanceof ArrayBuffer) || buffer.byteLength === 0) return; // it has come back already
-  const isKept = kept.length < KEPT_MAX && (kept.length === 0 || kept[0]?.byteLength === buffer.byteLength);
-  if (isKept) kept.push(buffer.transfer());
+  if (buffer.byteLength === size && kept.length < KEPT_MAX) kept.push(buffer.transfer());
   else buffer.transfer(0);
 }

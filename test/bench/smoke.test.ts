@@ -1,6 +1,7 @@
 import { Server, ServerCredentials, status, type UntypedServiceImplementation } from "@grpc/grpc-js";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { CallConnection, credential } from "./calls.ts";
+import { EventCounter } from "./event-counter.ts";
 import { fairness } from "./fairness.ts";
 import { hostile } from "./hostile.ts";
 import { hop } from "./latency.ts";
@@ -97,6 +98,42 @@ describe("the frames", () => {
     const { events, messages, started } = counts;
     expect({ events, messages, started }).toEqual({ events: 12, messages: 6, started: 2 });
     expect(seen.filter((revision) => revision === 300)).toHaveLength(6);
+  });
+});
+
+describe("the count of events", () => {
+  const event = (revision: number, rest: string) => Buffer.from([8, revision | 128, 1, ...Buffer.from(rest)]);
+  const field = (tag: number, content: Buffer) => Buffer.concat([Buffer.from([tag, content.length]), content]);
+  const message = (flags: number, ...fields: Buffer[]) => {
+    const content = Buffer.concat(fields);
+    const head = Buffer.alloc(5);
+    head[0] = flags;
+    head.writeUInt32BE(content.length, 1);
+    return Buffer.concat([head, content]);
+  };
+  const other = field(26, Buffer.from("not an event"));
+  const stream = Buffer.concat([
+    message(0, field(10, event(44, "one")), other, Buffer.from([16, 200, 1]), field(10, Buffer.from([18, 0]))),
+    message(0),
+    message(0, field(10, event(45, "")), field(10, Buffer.alloc(0)), field(26, Buffer.alloc(0))),
+    message(2, field(10, event(46, "in a trailer"))),
+  ]);
+  const counted = (pieces: Buffer[]) => {
+    const counts = new WatchCounts();
+    const seen: number[] = [];
+    counts.onEvent = (revision) => seen.push(revision);
+    const counter = new EventCounter(counts, 1);
+    for (const piece of pieces) counter.take(piece, 0, piece.length);
+    return { seen, events: counts.events, messages: counts.messages, started: counts.started };
+  };
+
+  it("is the same wherever the stream is cut", () => {
+    const whole = { seen: [172, 0, 173, 0], events: 4, messages: 4, started: 1 };
+    expect(counted([stream])).toEqual(whole);
+    expect(counted(Array.from(stream, (byte) => Buffer.of(byte)))).toEqual(whole);
+    for (let at = 1; at < stream.length; at++) {
+      expect(counted([stream.subarray(0, at), stream.subarray(at)])).toEqual(whole);
+    }
   });
 });
 

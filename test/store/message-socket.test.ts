@@ -70,3 +70,46 @@ test("who has paused finds everything afterwards, whatever others have read mean
   server.close();
   expect([first, second].map(({ got }) => Buffer.concat(got).equals(all))).toEqual([true, true]);
 });
+
+test.each([
+  ["whole", [Buffer.from("520000000352", "hex")]],
+  ["in pieces", [Buffer.from("52000000", "hex"), Buffer.from("0352", "hex")]],
+])("what cannot be a message, %s, ends its connection with an error", async (_, pieces) => {
+  const server = createServer(async (socket) => {
+    socket.setNoDelay().on("error", () => undefined);
+    for (const piece of pieces) {
+      socket.write(piece);
+      await once(socket, "data"); // the other side has read it
+    }
+  });
+  await once(server.listen(0, "127.0.0.1"), "listening");
+  const socket = new MessageSocket();
+  socket.on("data", () => expect.fail("nothing is a message"));
+  const failed = once(socket, "error");
+  socket.connect((server.address() as AddressInfo).port, "127.0.0.1");
+  const asking = setInterval(() => socket.writable && socket.write("read"), 5);
+  const [error] = await failed;
+  clearInterval(asking);
+  server.close();
+  expect(String(error)).toContain("does not speak Postgres' protocol");
+});
+
+test("an error of a reader ends its connection, and others read on", async () => {
+  const server = createServer((socket) => void socket.on("error", () => undefined).end(all));
+  await once(server.listen(0, "127.0.0.1"), "listening");
+  const { port } = server.address() as AddressInfo;
+  const socket = new MessageSocket();
+  socket.on("data", () => {
+    throw new Error("a reader's fault");
+  });
+  socket.connect(port, "127.0.0.1");
+  const [error] = await once(socket, "error");
+  expect(String(error)).toContain("a reader's fault");
+  const other = new MessageSocket();
+  const got: Buffer[] = [];
+  other.on("data", (bytes: Buffer) => got.push(Buffer.from(bytes)));
+  other.connect(port, "127.0.0.1");
+  await once(other, "close");
+  server.close();
+  expect(Buffer.concat(got).equals(all)).toBe(true);
+});
