@@ -1,4 +1,4 @@
-import { expect, test } from "vitest";
+import { expect, test, vi } from "vitest";
 import { orderRef, SubjectKind } from "../../src/domain/subject.ts";
 import { Reader } from "../../src/journal/reader.ts";
 import { Connection } from "../../src/store/connection.ts";
@@ -12,7 +12,8 @@ test("a stretch holds the events of its kind in order, says what it passed over,
      select 'a', n, 'e' || n, 1 + (n % 3 = 0)::int, 's' || n, 1, '', now(), decode(lpad(to_hex(n), 4, '0'), 'hex')
      from generate_series(1, 300) n`,
   );
-  const reader = new Reader([new Connection({ url: database.appUrl, applicationName: "test" })]);
+  const connection = new Connection({ url: database.appUrl, applicationName: "test" });
+  const reader = new Reader([connection]);
   const orders = (await reader.events("a", 11n, 90, 1_000_000)).filter(({ kind }) => kind === SubjectKind.ORDER);
   const stretch = (tenant: string, after: bigint, upTo: bigint, maxBytes: number) =>
     reader.stretch({ tenant, kind: SubjectKind.ORDER, after, upTo, limit: 90, maxBytes });
@@ -29,5 +30,23 @@ test("a stretch holds the events of its kind in order, says what it passed over,
   expect(await stretch("a", 10n, 300n, 10)).toBeUndefined();
   expect(await stretch("b", 10n, 300n, 1_000)).toBeUndefined();
   expect(await reader.subject("a", orderRef('{"\\,x'))).toBeUndefined();
+  await reader.close();
+});
+
+test("a stretch that is far too large is given up while it comes, and not read again", async () => {
+  await using database = await createTestDatabase();
+  await createTenant(database, "a");
+  await database.sql(
+    `insert into event (tenant_id, revision, event_id, kind, subject_id, version, carrier, recorded_at, payload)
+     select 'a', n, 'e' || n, $1::int, 's' || n, 1, '', now(), decode(repeat('ab', 10000), 'hex') from generate_series(1, 300) n`,
+    [SubjectKind.ORDER],
+  );
+  const connection = new Connection({ url: database.appUrl, applicationName: "test" });
+  const reader = new Reader([connection]);
+  const flights = vi.spyOn(connection, "flight");
+  const query = { tenant: "a", kind: SubjectKind.ORDER, after: 1n, upTo: 300n, limit: 300, maxBytes: 20_000 };
+  expect(await reader.stretch(query)).toBeUndefined();
+  const copies = flights.mock.calls.flatMap(([statements]) => statements).filter(({ text }) => text.startsWith("copy"));
+  expect(copies).toHaveLength(1);
   await reader.close();
 });
