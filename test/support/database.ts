@@ -1,6 +1,6 @@
 import { randomBytes } from "node:crypto";
 import type { MikroORM } from "@mikro-orm/postgresql";
-import { Client } from "pg";
+import { Pool } from "pg";
 import { inject } from "vitest";
 import { openOrm } from "../../src/store/orm.ts";
 import { APP_LOGIN, databaseUrl, TEMPLATE } from "./prepare-server.ts";
@@ -18,14 +18,17 @@ export interface TestDatabase extends AsyncDisposable {
 /** Makes a database by copying the template; it is dropped, with whoever is still connected, on disposal. */
 export async function createTestDatabase(superuserUrl = inject("postgresUrl")): Promise<TestDatabase> {
   const name = `test_${randomBytes(6).toString("hex")}`;
-  await run(superuserUrl, `create database ${name} template ${TEMPLATE}`);
+  const server = openPool(superuserUrl);
+  await server.query(`create database ${name} template ${TEMPLATE}`);
   const ownerUrl = databaseUrl(superuserUrl, name);
+  const owner = openPool(ownerUrl);
   return {
     appUrl: databaseUrl(superuserUrl, name, APP_LOGIN),
     ownerUrl,
-    sql: (text, values) => run(ownerUrl, text, values),
+    sql: async <T>(text: string, values?: unknown[]) => (await owner.query(text, values)).rows as T[],
     [Symbol.asyncDispose]: async () => {
-      await run(superuserUrl, `drop database ${name} with (force)`);
+      await server.query(`drop database ${name} with (force)`);
+      await Promise.all([owner.end(), server.end()]);
     },
   };
 }
@@ -54,13 +57,7 @@ export async function createTenant(database: TestDatabase, id: string, tier = 3)
   );
 }
 
-async function run<T>(url: string, text: string, values?: unknown[]): Promise<T[]> {
-  const client = new Client({ connectionString: url });
-  await client.connect();
-  try {
-    const result = await client.query(text, values);
-    return result.rows as T[];
-  } finally {
-    await client.end();
-  }
+/** Connections are kept, for a new one costs more than most of what is asked over it; one that has been ended is replaced. */
+function openPool(url: string): Pool {
+  return new Pool({ connectionString: url, idleTimeoutMillis: 0, allowExitOnIdle: true }).on("error", () => undefined);
 }

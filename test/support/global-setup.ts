@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync, statfsSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { TestProject } from "vitest/node";
@@ -12,13 +12,18 @@ declare module "vitest" {
   }
 }
 
+/** More than all databases that are there at once have been seen to take, by far. */
+const MEMORY_NEEDED = 4 * 1_073_741_824;
+
 let server: EmbeddedPostgres | undefined;
 let directory: string | undefined;
 
 /** Runs once before all test files: the Postgres that they share, with a migrated template. */
 export async function setup(project: TestProject): Promise<void> {
-  directory = mkdtempSync(join(tmpdir(), "leadline-tests-"));
-  server = await startEmbedded({ directory, durable: false, settings: { max_connections: "200" } });
+  directory = mkdtempSync(join(placeOfData(), "leadline-tests-"));
+  // Databases come and go by the hundred: each that goes is looked for in all of the shared buffers.
+  const settings = { max_connections: 200, shared_buffers: "128MB", max_wal_size: "256MB" };
+  server = await startEmbedded({ directory, durable: false, settings });
   await prepareServer(server.url());
   project.provide("postgresUrl", server.url());
 }
@@ -27,4 +32,14 @@ export async function setup(project: TestProject): Promise<void> {
 export async function teardown(): Promise<void> {
   await server?.stop();
   if (directory) rmSync(directory, { recursive: true, force: true });
+}
+
+/** Memory where there is plenty: a copy of the template is a thousand files, which a disk takes long to make. */
+function placeOfData(): string {
+  try {
+    const { bavail, bsize } = statfsSync("/dev/shm");
+    return bavail * bsize >= MEMORY_NEEDED ? "/dev/shm" : tmpdir();
+  } catch {
+    return tmpdir();
+  }
 }
