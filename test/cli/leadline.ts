@@ -5,7 +5,7 @@ import { runWith } from "../../src/cli/main.ts";
 import { Terminal } from "../../src/cli/terminal.ts";
 
 const root = join(import.meta.dirname, "../..");
-const entry = join(root, "src/main.ts");
+const entry = join(root, "src/main.js");
 
 export interface Ran {
   readonly exit: number | null;

@@ -64,7 +64,7 @@ async function follow(
   // Programs of their own, so that what runs in the background is ended by its own id.
   const program = (name: string, line: string) =>
     writeFileSync(join(folder, name), `#!/bin/sh\nexec ${line} "$@"\n`, { mode: 0o755 });
-  program("leadline", `'${process.execPath}' '${join(root, "src/main.ts")}'`);
+  program("leadline", `'${process.execPath}' '${join(root, "src/main.js")}'`);
   program("npx", "env");
   writeFileSync(file, `set -eu\ntrap 'kill \${WATCH:-} 2>/dev/null || true' EXIT\n${script.join("\n")}`);
   const path = [folder, join(root, "node_modules/.bin"), process.env.PATH].join(":");

@@ -60,7 +60,7 @@ interface Serving {
 
 /** Starts the service; what it logs is kept. */
 async function serve(settings: Record<string, string>): Promise<Serving> {
-  const child = spawn(process.execPath, [join(root, "src/main.ts"), "serve", "--json"], {
+  const child = spawn(process.execPath, [join(root, "src/main.js"), "serve", "--json"], {
     cwd: root,
     env: { PATH: process.env.PATH, ...settings },
     stdio: ["ignore", "pipe", "pipe"],

@@ -29,7 +29,7 @@ interface Serving {
 
 function serve(env: Record<string, string>, ...words: string[]): Serving {
   const ports = { LEADLINE_GRPC_PORT: "0", LEADLINE_HTTP_PORT: "0" };
-  const child = spawn(process.execPath, ["src/main.ts", "serve", ...words], {
+  const child = spawn(process.execPath, ["src/main.js", "serve", ...words], {
     cwd: root,
     env: { PATH: process.env.PATH, ...ports, ...env },
     stdio: ["ignore", "pipe", "pipe"],

@@ -48,7 +48,7 @@ export class ServiceProcess implements AsyncDisposable {
   /** Starts it and waits until it is ready. */
   async start(): Promise<Ready> {
     const env = { PATH: process.env.PATH, LEADLINE_DATA_DIR: this.dataDir, ...this.#env };
-    const child = spawn(process.execPath, ["src/main.ts", "serve", "--json"], { cwd: root, env });
+    const child = spawn(process.execPath, ["src/main.js", "serve", "--json"], { cwd: root, env });
     this.#child = child;
     const words = text(child.stderr);
     for await (const line of createInterface({ input: child.stdout })) return JSON.parse(line) as Ready;

@@ -49,5 +49,5 @@ export function nextRelease(): { readonly folder: string } & AsyncDisposable {
 /** Brings the database to its schema, while instances serve. `compiled`: where instances find what it has compiled. */
 export async function migrateToNext(folder: string, ownerUrl: string, compiled: string): Promise<void> {
   const env = { ...process.env, DATABASE_URL: ownerUrl, NODE_COMPILE_CACHE: compiled };
-  await promisify(execFile)(process.execPath, [join(folder, "src/main.ts"), "migrate"], { cwd: folder, env });
+  await promisify(execFile)(process.execPath, [join(folder, "src/main.js"), "migrate"], { cwd: folder, env });
 }

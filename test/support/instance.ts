@@ -27,7 +27,7 @@ const root = join(import.meta.dirname, "../..");
  * Throws an `Error` with its last words when it ends before. `release`: the folder of the release to start, by default this.
  */
 export async function startInstance(env: Record<string, string>, release = root): Promise<Instance> {
-  const child = spawn(process.execPath, [join(release, "src/main.ts"), "serve", "--json"], {
+  const child = spawn(process.execPath, [join(release, "src/main.js"), "serve", "--json"], {
     cwd: release,
     // One arena, as with `npm start`: see "Running it" in the README.
     env: {
