@@ -1,4 +1,4 @@
-import { type ChildProcess, spawn } from "node:child_process";
+import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { X509Certificate } from "node:crypto";
 import { once } from "node:events";
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { text } from "node:stream/consumers";
 import { connect as connectTls } from "node:tls";
-import { afterEach, describe, expect, test } from "vitest";
+import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { createLeadlineClient } from "../../src/client/node.ts";
 import { isAlive } from "../../src/store/embedded-process.ts";
 import { clientCertificate, secondCertificate, testCertificate } from "../doors/certificate.ts";
@@ -57,15 +57,31 @@ async function appears(path: string): Promise<void> {
 }
 
 function folder(): string {
-  const made = mkdtempSync(join(tmpdir(), "leadline-serve-"));
-  cleanups.push(() => rmSync(made, { recursive: true, force: true }));
-  return join(made, "data");
+  const place = mkdtempSync(join(tmpdir(), "leadline-serve-"));
+  cleanups.push(() => rmSync(place, { recursive: true, force: true }));
+  return join(place, "data");
 }
 
-test("it says in one JSON line where it serves and with which keys, and SIGTERM ends it with 0", async () => {
-  const serving = serve({ LEADLINE_DATA_DIR: folder(), LEADLINE_LOG_LEVEL: "silent" }, "--json");
-  const ready: unknown = JSON.parse(await firstLine(serving.child));
-  expect(ready).toMatchObject({
+/** The first start of all: its folder is what later ones find. */
+const firstStart = { folder: "", ready: "", end: {} };
+
+beforeAll(async () => {
+  firstStart.folder = mkdtempSync(join(tmpdir(), "leadline-serve-"));
+  const serving = serve({ LEADLINE_DATA_DIR: firstStart.folder, LEADLINE_LOG_LEVEL: "silent" }, "--json");
+  firstStart.ready = await firstLine(serving.child);
+  serving.child.kill("SIGTERM");
+  firstStart.end = await ended(serving);
+});
+afterAll(() => rmSync(firstStart.folder, { recursive: true, force: true }));
+
+function usedFolder(): string {
+  const data = folder();
+  execFileSync("cp", ["-a", firstStart.folder, data]);
+  return data;
+}
+
+test("it says in one JSON line where it serves and with which keys, and SIGTERM ends it with 0", () => {
+  expect(JSON.parse(firstStart.ready)).toMatchObject({
     ready: true,
     grpc: expect.stringMatching(/^127\.0\.0\.1:\d+$/),
     http: expect.stringMatching(/^http:\/\/127\.0\.0\.1:\d+$/),
@@ -73,12 +89,16 @@ test("it says in one JSON line where it serves and with which keys, and SIGTERM 
     owner: expect.stringMatching(/^lead_owner_/),
     serviceOwner: expect.stringMatching(/^lead_service_/),
   });
-  serving.child.kill("SIGTERM");
-  expect(await ended(serving)).toEqual({ code: 0, lines: [""] });
+  expect(firstStart.end).toEqual({ code: 0, lines: [""] });
 });
 
 test("SIGTERM to npm start ends the service with it", async () => {
-  const env = { PATH: process.env.PATH, LEADLINE_GRPC_PORT: "0", LEADLINE_HTTP_PORT: "0", LEADLINE_DATA_DIR: folder() };
+  const env = {
+    PATH: process.env.PATH,
+    LEADLINE_GRPC_PORT: "0",
+    LEADLINE_HTTP_PORT: "0",
+    LEADLINE_DATA_DIR: usedFolder(),
+  };
   const stdio: ["ignore", "pipe", "pipe"] = ["ignore", "pipe", "pipe"];
   const child = spawn("npm", ["start", "--silent", "--", "--json"], { cwd: root, env, stdio });
   cleanups.push(() => end(child, "SIGKILL"));
@@ -93,7 +113,7 @@ test("SIGTERM to npm start ends the service with it", async () => {
 });
 
 test("a Ctrl-C that comes twice, from the terminal and from npm, is one", async () => {
-  const serving = serve({ LEADLINE_DATA_DIR: folder() }, "--json");
+  const serving = serve({ LEADLINE_DATA_DIR: usedFolder() }, "--json");
   await firstLine(serving.child);
   serving.child.stderr?.on("data", (words: Buffer) => {
     if (words.includes("draining")) serving.child.kill("SIGINT");
@@ -114,7 +134,7 @@ test("a signal during the start stops what it has started", async () => {
 });
 
 test("a second start on the same folder is one line and 69; the first one goes on", async () => {
-  const env = { LEADLINE_DATA_DIR: folder() };
+  const env = { LEADLINE_DATA_DIR: usedFolder() };
   const first = serve(env, "--json");
   await firstLine(first.child);
   const second = await ended(serve(env));
@@ -126,7 +146,7 @@ test("a second start on the same folder is one line and 69; the first one goes o
 });
 
 test("a start after a kill adopts the database that was left, without a warning", async () => {
-  const env = { LEADLINE_DATA_DIR: folder(), LEADLINE_LOG_LEVEL: "silent" };
+  const env = { LEADLINE_DATA_DIR: usedFolder(), LEADLINE_LOG_LEVEL: "silent" };
   const first = serve(env, "--json");
   const { operator } = JSON.parse(await firstLine(first.child));
   await end(first.child, "SIGKILL");
@@ -159,7 +179,7 @@ test("an unreachable database is one line and 69, and a misspelt setting is poin
 });
 
 test("when the embedded database goes by itself, the service ends with 69", async () => {
-  const dataDir = folder();
+  const dataDir = usedFolder();
   const serving = serve({ LEADLINE_DATA_DIR: dataDir, LEADLINE_LOG_LEVEL: "silent" }, "--json");
   await firstLine(serving.child);
   const pid = Number(readFileSync(join(dataDir, "postgres/data/postmaster.pid"), "utf8").split("\n")[0]);
@@ -194,7 +214,7 @@ describe("with certificates", () => {
     put(testCertificate);
     writeFileSync(ca, clientCertificate.ca);
     const tls = { LEADLINE_TLS_CERTIFICATE: cert, LEADLINE_TLS_KEY: key, LEADLINE_TLS_CLIENT_CA: ca };
-    const serving = serve({ ...tls, LEADLINE_DATA_DIR: folder() }, "--json");
+    const serving = serve({ ...tls, LEADLINE_DATA_DIR: usedFolder() }, "--json");
     let said = "";
     serving.child.stderr?.on("data", (words: Buffer) => {
       said += words.toString();

@@ -1,11 +1,11 @@
-import { type ChildProcess, spawn } from "node:child_process";
+import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir, totalmem } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { Client } from "pg";
-import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
 import {
   type EmbeddedOptions,
   type EmbeddedPostgres,
@@ -16,11 +16,19 @@ import { lastWords, locateBinaries, openHome } from "../../src/store/embedded-fi
 import { isAlive, shutDown } from "../../src/store/embedded-process.ts";
 import { chooseRunner } from "../../src/store/unprivileged.ts";
 
+/** A folder in which a server has run and was stopped. */
+let made: string;
 let directory: string;
 let servers: EmbeddedPostgres[];
 let holders: ChildProcess[];
 /** The servers that other processes have started, which may outlive them. */
 let orphans: number[];
+
+beforeAll(async () => {
+  made = mkdtempSync(join(tmpdir(), "leadline-embedded-"));
+  await (await startEmbedded({ directory: made, durable: false })).stop();
+});
+afterAll(() => rmSync(made, { recursive: true, force: true }));
 
 beforeEach(() => {
   directory = mkdtempSync(join(tmpdir(), "leadline-embedded-"));
@@ -40,6 +48,11 @@ async function start(options: Partial<EmbeddedOptions> = {}): Promise<EmbeddedPo
   const server = await startEmbedded({ directory, durable: false, ...options });
   servers.push(server);
   return server;
+}
+
+/** As after a first start: what is about later ones need not make a database anew. */
+function hasRun(): void {
+  execFileSync("cp", ["-a", `${made}/.`, directory]);
 }
 
 /** Serves the folder from another process; resolves when that process is ready. */
@@ -95,6 +108,7 @@ describe("a folder of its own", () => {
   });
 
   test("nobody gets in without the password, and only its owner can read that", async () => {
+    hasRun();
     const server = await start();
     await expect(ask(server.url().replace(server.password, "guess"), "select 1")).rejects.toThrow(/password/);
     expect(statSync(join(directory, "postgres/password")).mode & 0o777).toBe(0o600);
@@ -102,6 +116,7 @@ describe("a folder of its own", () => {
   });
 
   test("durable is the default and not durable can be had", async () => {
+    hasRun();
     const fast = await start({ settings: { max_connections: 7 } });
     expect(await ask(fast.url(), "show fsync")).toBe("off");
     expect(await ask(fast.url(), "show max_connections")).toBe("7");
@@ -113,6 +128,7 @@ describe("a folder of its own", () => {
   });
 
   test("it keeps pages in a quarter of the memory, within bounds", async () => {
+    hasRun();
     const gib = 1_073_741_824;
     expect([0.25, 1, 4, 8, 64].map((n) => sharedBuffersMiB(n * gib))).toEqual([128, 256, 1_024, 2_048, 2_048]);
     const taken = "select setting::float8 * 8192 / 1048576 from pg_settings where name = 'shared_buffers'";
@@ -126,6 +142,7 @@ describe("a folder of its own", () => {
 
 describe("somebody else in the folder", () => {
   test("a server left over by a killed process is adopted, with its data", async () => {
+    hasRun();
     const elsewhere = await startElsewhere();
     await kill(elsewhere.process);
     expect(isAlive(elsewhere.pid)).toBe(true);
@@ -136,6 +153,7 @@ describe("somebody else in the folder", () => {
   });
 
   test("a leftover server with the wrong durability is replaced", async () => {
+    hasRun();
     const elsewhere = await startElsewhere();
     await kill(elsewhere.process);
     const server = await start({ durable: true });
@@ -145,6 +163,7 @@ describe("somebody else in the folder", () => {
   });
 
   test("a second live start is refused in one line and does no harm", async () => {
+    hasRun();
     const elsewhere = await startElsewhere();
     const refusal = await start().then(
       () => "started",
@@ -157,7 +176,7 @@ describe("somebody else in the folder", () => {
   });
 
   test("another user's database is not touched", async () => {
-    await (await start()).stop();
+    hasRun();
     const { uid } = statSync(join(directory, "postgres/data"));
     const getuid = vi.spyOn(process, "getuid").mockReturnValue(12_345);
     try {
@@ -177,7 +196,7 @@ describe("somebody else in the folder", () => {
   });
 
   test("the number of a dead server that now belongs to another process does not stop a start", async () => {
-    await (await start()).stop();
+    hasRun();
     const stale = [
       process.ppid,
       join(directory, "postgres/data"),
@@ -204,6 +223,7 @@ test("the last words are those about what is wrong", () => {
 
 describe("the end", () => {
   test("a server that dies is reported", async () => {
+    hasRun();
     const server = await start();
     process.kill(server.pid, "SIGKILL");
     await server.lost;
@@ -212,6 +232,7 @@ describe("the end", () => {
   });
 
   test("a server that does not start says why in one line", async () => {
+    hasRun();
     await expect(start({ settings: { shared_buffers: "none" } })).rejects.toThrow(
       /did not start.*shared_buffers.*none/,
     );

@@ -19,7 +19,7 @@ export interface TestDatabase extends AsyncDisposable {
 export async function createTestDatabase(superuserUrl = inject("postgresUrl")): Promise<TestDatabase> {
   const name = `test_${randomBytes(6).toString("hex")}`;
   const server = openPool(superuserUrl);
-  await server.query(`create database ${name} template ${TEMPLATE}`);
+  await server.query(`create database ${name} template ${TEMPLATE} strategy file_copy`);
   const ownerUrl = databaseUrl(superuserUrl, name);
   const owner = openPool(ownerUrl);
   return {
