@@ -50,7 +50,7 @@ async function begin<T>(
   };
 }
 
-describe.each(callerKinds)("$name", (kind) => {
+describe.concurrent.each(callerKinds)("$name", (kind) => {
   test("a unary call is answered", async () => {
     await using world = await World.open();
     const answer = await kind.open(world).unary(getOrder, { orderId: "ord_1" });
