@@ -5,7 +5,6 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Client, DatabaseError } from "pg";
 import { type EmbeddedPostgres, startEmbedded } from "../../src/store/embedded.ts";
-import { isAlive } from "../../src/store/embedded-process.ts";
 import type { TestDatabase } from "../support/database.ts";
 import { APP_LOGIN, databaseUrl, prepareServer, TEMPLATE } from "../support/prepare-server.ts";
 
@@ -85,7 +84,7 @@ export class Database implements TestDatabase {
     renameSync(join(this.#folder, "old"), join(this.#folder, "now"));
   }
 
-  /** The processes of the server that work for its clients or beside them. */
+  /** The processes of the server that work for its clients or beside them, and those that have just ended. */
   get workers(): readonly number[] {
     const pid = this.#server?.pid;
     return pid === undefined ? [] : childrenOf(pid);
@@ -131,11 +130,11 @@ async function standsStill(pid: number): Promise<void> {
   for (const deadline = Date.now() + 1_000; Date.now() < deadline && !/\) T /.test(stat(pid)); ) await sleep(1);
 }
 
-/** The processes that a process has started, and that are there. */
+/** The processes that a process has started; of those that have ended, whom nobody has waited for. */
 function childrenOf(pid: number): number[] {
   try {
     const list = readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8");
-    return list.split(" ").filter(Boolean).map(Number).filter(isAlive);
+    return list.split(" ").filter(Boolean).map(Number);
   } catch {
     return []; // it has ended
   }
