@@ -23,6 +23,7 @@ export async function setup(project: TestProject): Promise<void> {
   directory = mkdtempSync(join(placeOfData(), "leadline-tests-"));
   // Databases come and go by the hundred: each that goes is looked for in all of the shared buffers.
   const settings = { max_connections: 200, shared_buffers: "128MB", max_wal_size: "256MB" };
+  process.once("exit", remove); // when it is interrupted
   server = await startEmbedded({ directory, durable: false, settings });
   await prepareServer(server.url());
   project.provide("postgresUrl", server.url());
@@ -31,14 +32,21 @@ export async function setup(project: TestProject): Promise<void> {
 /** Runs once after all test files. */
 export async function teardown(): Promise<void> {
   await server?.stop();
-  if (directory) rmSync(directory, { recursive: true, force: true });
+  process.removeListener("exit", remove);
+  remove();
+}
+
+/** Also while its server is on its way out: that one may not have let go of all of it yet. */
+function remove(): void {
+  if (directory) rmSync(directory, { recursive: true, force: true, maxRetries: 20, retryDelay: 50 });
 }
 
 /** Memory where there is plenty: a copy of the template is a thousand files, which a disk takes long to make. */
 function placeOfData(): string {
   try {
     const { bavail, bsize } = statfsSync("/dev/shm");
-    return bavail * bsize >= MEMORY_NEEDED ? "/dev/shm" : tmpdir();
+    // A container may see a large folder and be allowed little memory.
+    return Math.min(bavail * bsize, process.availableMemory()) >= MEMORY_NEEDED ? "/dev/shm" : tmpdir();
   } catch {
     return tmpdir();
   }
