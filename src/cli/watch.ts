@@ -7,7 +7,7 @@ import { type ConnectionOptions, connect, resolveConnection, withConnection } fr
 import { PositionFile } from "./position-file.ts";
 import type { Terminal } from "./terminal.ts";
 import { bookingFilter, type FilterOptions, orderFilter, withFilters } from "./watch-filter.ts";
-import { type Display, liveView } from "./watch-live.ts";
+import type { Display } from "./watch-live.ts";
 import { type Item, jsonOf, lineOf } from "./watch-text.ts";
 import { whyOf } from "./watch-view.ts";
 
@@ -52,8 +52,8 @@ async function watch(kind: Kind, options: WatchCommandOptions, terminal: Termina
     throw wrongUse("--since and --resume both say where to continue", "give one of them");
   }
   const file = options.resume === undefined ? undefined : new PositionFile(options.resume);
-  const display = displayFor(kind, options, terminal);
   const interrupted = terminal.interrupted();
+  const display = await displayFor(kind, options, terminal);
   const client = connect(options, terminal.env);
   try {
     const items = open(client, kind, options, {
@@ -86,9 +86,13 @@ function open(
     : client.watchBookings({ ...resume, mode, filter: bookingFilter(options) });
 }
 
-function displayFor(kind: Kind, options: WatchCommandOptions, terminal: Terminal): Display {
+async function displayFor(kind: Kind, options: WatchCommandOptions, terminal: Terminal): Promise<Display> {
   const { address } = resolveConnection(options, terminal.env);
-  if (terminal.out.isTerminal && !options.json && !options.lines) return liveView(kind, address, terminal.out);
+  if (terminal.out.isTerminal && !options.json && !options.lines) {
+    // What draws in a terminal takes a tenth of any command's start to load.
+    const { liveView } = await import("./watch-live.ts");
+    return liveView(kind, address, terminal.out);
+  }
   return {
     connection(state) {
       if (state.state !== "waiting" || state.error === undefined) return;
