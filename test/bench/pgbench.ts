@@ -12,7 +12,7 @@ import { cache, runSql } from "./service.ts";
  * tables are on the same server as ours, with the same durability, as the superuser, for whom nothing is checked; they have a primary key each and no other index.
  */
 
-const DATABASE = "reference";
+export const DATABASE = "reference";
 const PGBENCH_ORDERS = 100_000;
 /** A round in which nothing was done is repeated with twice the time, up to this. */
 const LONGEST_ROUND_S = 64;
