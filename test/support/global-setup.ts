@@ -12,7 +12,7 @@ declare module "vitest" {
   }
 }
 
-/** More than all databases that are there at once have been seen to take, by far. */
+/** Far more than a run needs: a database takes 8 MB, two workers have a few at a time, and the server's log of changes 256 MB. */
 const MEMORY_NEEDED = 4 * 1_073_741_824;
 
 let server: EmbeddedPostgres | undefined;
@@ -41,7 +41,7 @@ function remove(): void {
   if (directory) rmSync(directory, { recursive: true, force: true, maxRetries: 20, retryDelay: 50 });
 }
 
-/** Memory where there is plenty: a copy of the template is a thousand files, which a disk takes long to make. */
+/** Memory where there is plenty: a copy of the template is three hundred files, which a disk takes long to make. */
 function placeOfData(): string {
   try {
     const { bavail, bsize } = statfsSync("/dev/shm");
